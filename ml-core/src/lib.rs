@@ -1,0 +1,41 @@
+//! The vocabulary that every crate of ml-platform speaks: errors, ids, time, tables, tensors, data sets, metrics,
+//! trainers, runtimes, the model bundle, and the ports through which the sibling crates meet.
+//!
+//! `ml-core` imports no sibling; the others import only `ml-core`.
+
+pub mod bundle;
+pub mod cancel;
+pub mod collective;
+pub mod compute;
+pub mod dataset;
+pub mod error;
+pub mod id;
+pub mod model;
+pub mod onnx;
+pub mod port;
+pub mod runtime;
+pub mod seed;
+pub mod signature;
+pub mod table;
+pub mod tensor;
+pub mod time;
+pub mod trainer;
+
+/// The one Arrow of the family: depend on this re-export rather than on a version of your own.
+pub use arrow;
+
+pub use bundle::Bundle;
+pub use cancel::CancelToken;
+pub use compute::Compute;
+pub use dataset::Dataset;
+pub use error::{Error, ErrorKind, Result};
+pub use model::Model;
+pub use runtime::InferenceRuntime;
+pub use seed::Seed;
+pub use signature::Signature;
+pub use table::Table;
+pub use tensor::{Tensor, Tensors};
+pub use trainer::Trainer;
+
+/// A boxed stream, as returned by object-safe traits.
+pub type BoxStream<'a, T> = std::pin::Pin<Box<dyn futures_core::Stream<Item = T> + Send + 'a>>;

@@ -1,0 +1,109 @@
+//! Runtimes: what turns ONNX into a [`Model`].
+
+use crate::{Error, Model, Result, onnx::OnnxModel};
+use std::{fmt, num::NonZeroUsize, sync::Arc};
+
+/// How to load a model.
+#[non_exhaustive]
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// Threads that one call to `predict` may use; 1 by default, since a server runs many calls at once.
+    pub threads: NonZeroUsize,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self { threads: NonZeroUsize::MIN }
+    }
+}
+
+/// What really runs a loaded model.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadReport {
+    /// The runtime, such as `native` or `onnxruntime`.
+    pub runtime: String,
+    /// Its version.
+    pub version: String,
+    /// The device or execution provider in use, such as `cpu`.
+    pub provider: String,
+    /// Threads that one call may use.
+    pub threads: NonZeroUsize,
+}
+
+impl LoadReport {
+    /// Reports on the processor with one thread.
+    #[must_use]
+    pub fn cpu(runtime: impl Into<String>, version: impl Into<String>) -> Self {
+        Self { runtime: runtime.into(), version: version.into(), provider: "cpu".into(), threads: NonZeroUsize::MIN }
+    }
+
+    /// The same with another number of threads.
+    #[must_use]
+    pub fn with_threads(mut self, threads: NonZeroUsize) -> Self {
+        self.threads = threads;
+        self
+    }
+}
+
+impl fmt::Display for LoadReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} on {}, threads per call: {}", self.runtime, self.version, self.provider, self.threads)
+    }
+}
+
+/// A model that is ready, and what runs it.
+#[derive(Debug, Clone)]
+pub struct LoadedModel {
+    /// The model.
+    pub model: Arc<dyn Model>,
+    /// What really runs it.
+    pub report: LoadReport,
+}
+
+/// An engine that runs ONNX models.
+///
+/// # Contract
+/// 1. `load` gives a model that keeps the contract of [`Model`]. (checks: those of [`Model`])
+/// 2. What `supports` refuses, `load` refuses as [`Unsupported`](crate::ErrorKind::Unsupported), naming what is not supported. (check: `unsupported_is_named`)
+/// 3. Bytes that are no ONNX model are an error, never a panic or abort. (check: `garbage_is_refused`)
+/// 4. A signature that is not the graph's is [`InvalidInput`](crate::ErrorKind::InvalidInput) at load. (check: `foreign_signature_is_refused`)
+pub trait InferenceRuntime: fmt::Debug + Send + Sync + 'static {
+    /// Whether [`load`](InferenceRuntime::load) can take this model, as far as can be told without loading.
+    fn supports(&self, model: &OnnxModel) -> bool;
+
+    /// Loads a model. CPU work.
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) for bytes that are no ONNX model, [`Unsupported`](crate::ErrorKind::Unsupported)
+    /// for what this runtime cannot run, [`Unavailable`](crate::ErrorKind::Unavailable) when its library is not there.
+    fn load(&self, model: &OnnxModel, options: &LoadOptions) -> Result<LoadedModel>;
+}
+
+impl<R: InferenceRuntime + ?Sized> InferenceRuntime for Arc<R> {
+    fn supports(&self, model: &OnnxModel) -> bool {
+        (**self).supports(model)
+    }
+
+    fn load(&self, model: &OnnxModel, options: &LoadOptions) -> Result<LoadedModel> {
+        (**self).load(model, options)
+    }
+}
+
+/// Loads with the first runtime of the host's list that supports the model.
+///
+/// # Errors
+/// [`Unsupported`](crate::ErrorKind::Unsupported) when none does; otherwise what the chosen runtime says: there is no silent next try.
+pub fn load_first(
+    runtimes: &[Arc<dyn InferenceRuntime>],
+    model: &OnnxModel,
+    options: &LoadOptions,
+) -> Result<LoadedModel> {
+    runtimes
+        .iter()
+        .find(|runtime| runtime.supports(model))
+        .ok_or_else(|| {
+            Error::unsupported("no runtime of the list can run this model").with("runtimes", format!("{runtimes:?}"))
+        })?
+        .load(model, options)
+}

@@ -1,0 +1,154 @@
+//! Trainers: what turns a [`Dataset`] into a [`Model`] that can be exported.
+
+use crate::{
+    CancelToken, Dataset, Model, Result, Seed,
+    collective::{Collective, Solo},
+    onnx::OnnxModel,
+};
+use serde::{Deserialize, Serialize};
+use std::{fmt, num::NonZeroUsize, sync::Arc};
+
+/// Hears of the steps of a fit as they happen.
+pub trait Progress: fmt::Debug + Send + Sync {
+    /// A number was measured after a step, counted from 0.
+    fn metric(&self, name: &str, step: u64, value: f64);
+}
+
+/// Hears nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn metric(&self, _name: &str, _step: u64, _value: f64) {}
+}
+
+/// All that surrounds a fit. Made with [`FitContext::default`] and changed with the `with_` methods.
+#[non_exhaustive]
+#[derive(Debug, Clone)]
+pub struct FitContext {
+    /// The root of all random choices.
+    pub seed: Seed,
+    /// Threads the fit may use; 1 by default.
+    pub threads: NonZeroUsize,
+    /// Looked at once an iteration.
+    pub cancel: CancelToken,
+    /// Hears of each iteration.
+    pub progress: Arc<dyn Progress>,
+    /// The members of the job.
+    pub collective: Arc<dyn Collective>,
+}
+
+impl Default for FitContext {
+    fn default() -> Self {
+        Self {
+            seed: Seed::default(),
+            threads: NonZeroUsize::MIN,
+            cancel: CancelToken::new(),
+            progress: Arc::new(Silent),
+            collective: Arc::new(Solo),
+        }
+    }
+}
+
+impl FitContext {
+    /// The same with another seed.
+    #[must_use]
+    pub fn with_seed(mut self, seed: Seed) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// The same with another number of threads.
+    #[must_use]
+    pub fn with_threads(mut self, threads: NonZeroUsize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// The same with another cancel token.
+    #[must_use]
+    pub fn with_cancel(mut self, cancel: CancelToken) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
+    /// The same with another listener.
+    #[must_use]
+    pub fn with_progress(mut self, progress: impl Progress + 'static) -> Self {
+        self.progress = Arc::new(progress);
+        self
+    }
+
+    /// The same with other members.
+    #[must_use]
+    pub fn with_collective(mut self, collective: impl Collective + 'static) -> Self {
+        self.collective = Arc::new(collective);
+        self
+    }
+}
+
+/// The state of a model in its trainer's own form, for what ONNX cannot carry: resuming, covers for SHAP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// The trainer that wrote it, such as `logistic`.
+    pub backend: String,
+    /// The version of the form.
+    pub version: u32,
+    /// The state.
+    pub state: serde_json::Value,
+}
+
+/// A model fresh from its trainer.
+///
+/// # Contract
+/// The exported graph predicts what the model predicts, within 1e-5 relative. (check: `export_predicts_the_same`)
+pub trait TrainedModel: Model {
+    /// Exports the model with its fitted transforms as one ONNX graph.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for what ONNX cannot carry.
+    fn to_onnx(&self) -> Result<OnnxModel>;
+
+    /// The native state.
+    ///
+    /// # Errors
+    /// [`Internal`](crate::ErrorKind::Internal) when it cannot be written.
+    fn checkpoint(&self) -> Result<Checkpoint>;
+}
+
+/// A learning algorithm with its hyperparameters.
+///
+/// # Contract
+/// 1. The same seed, data and threads give the same bytes of ONNX. (check: `fits_repeat`)
+/// 2. The exported graph predicts what the model predicts, within 1e-5 relative. (check: `export_predicts_the_same`)
+/// 3. A cancelled token ends the fit as [`Cancelled`](crate::ErrorKind::Cancelled). (check: `a_cancelled_fit_stops`)
+/// 4. No rows, no label, a label or weight that is null, NaN or infinite, and a negative weight are
+///    [`InvalidInput`](crate::ErrorKind::InvalidInput), naming the column. (check: `bad_data_is_named`)
+/// 5. A row of weight 2 counts as the row twice; a row of weight 0 counts not at all. (check: `weights_count_rows`)
+/// 6. The model keeps the contract of [`Model`]. (checks: those of [`Model`])
+pub trait Trainer: fmt::Debug + Send + Sync {
+    /// What a fit gives.
+    type Model: TrainedModel;
+
+    /// Fits a model. CPU work: async callers go through [`Compute`](crate::Compute).
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for data that cannot be learned from, [`Cancelled`](crate::ErrorKind::Cancelled).
+    fn fit(&self, data: &Dataset, context: &FitContext) -> Result<Self::Model>;
+}
+
+/// [`Trainer`] as a value, for code that chooses the algorithm at run time. Implemented for every trainer.
+pub trait DynTrainer: fmt::Debug + Send + Sync {
+    /// Fits a model.
+    ///
+    /// # Errors
+    /// As [`Trainer::fit`].
+    fn fit_dyn(&self, data: &Dataset, context: &FitContext) -> Result<Arc<dyn TrainedModel>>;
+}
+
+impl<T: Trainer> DynTrainer for T {
+    fn fit_dyn(&self, data: &Dataset, context: &FitContext) -> Result<Arc<dyn TrainedModel>> {
+        Ok(Arc::new(self.fit(data, context)?))
+    }
+}
