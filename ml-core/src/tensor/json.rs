@@ -8,7 +8,7 @@ use bytes::Bytes;
 use half::{bf16, f16};
 use serde::{
     Deserialize, Serialize,
-    de::{DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor},
+    de::{DeserializeSeed, Deserializer, IntoDeserializer, SeqAccess, Visitor},
     ser::{Error as _, SerializeSeq, SerializeStruct, Serializer},
 };
 use serde_json::value::RawValue;
@@ -199,21 +199,21 @@ fn elements<'de, T: Deserialize<'de>>(json: &'de str, expected: usize) -> Result
     // The text has at least two bytes an element, so a shape cannot claim more memory than was sent.
     let mut values = Vec::with_capacity(expected.min(json.len() / 2 + 1));
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    let seed = Flat { values: &mut values, expected, element: PhantomData };
+    let array = Array { values: &mut values, expected, element: PhantomData };
     deserializer
-        .deserialize_seq(seed)
+        .deserialize_seq(array)
         .map_err(|source| Error::invalid_input("the data of a tensor cannot be read").with("reason", source))?;
     Ok(values)
 }
 
 /// Reads arrays nested to any depth that `serde_json` allows (128) into one flat vector.
-struct Flat<'a, T> {
+struct Array<'a, T> {
     values: &'a mut Vec<T>,
     expected: usize,
     element: PhantomData<T>,
 }
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Flat<'_, T> {
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Array<'_, T> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -221,28 +221,61 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Flat<'_, T> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<(), A::Error> {
-        while self.values.len() < self.expected {
-            // Whether an element is an array shows in its first character, so its text is looked at first.
-            let Some(raw) = seq.next_element::<&'de RawValue>()? else { return Ok(()) };
-            if raw.get().starts_with('[') {
-                let nested = Flat { values: &mut *self.values, expected: self.expected, element: PhantomData };
-                let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-                DeserializeSeed::deserialize(nested, &mut deserializer).map_err(serde::de::Error::custom)?;
-            } else {
-                self.values.push(serde_json::from_str(raw.get()).map_err(serde::de::Error::custom)?);
-            }
-        }
-        match seq.next_element::<IgnoredAny>()? {
-            Some(_) => Err(serde::de::Error::custom("more elements than the shape has")),
-            None => Ok(()),
-        }
+        let Self { values, expected, element } = self;
+        while seq.next_element_seed(Item(Array { values: &mut *values, expected, element }))?.is_some() {}
+        Ok(())
     }
 }
 
-impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Flat<'_, T> {
+/// One item of an array: an element, or an array again.
+struct Item<'a, T>(Array<'a, T>);
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Item<'_, T> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Item<'_, T> {
+    fn push<V: IntoDeserializer<'de, E>, E: serde::de::Error>(self, value: V) -> std::result::Result<(), E> {
+        if self.0.values.len() == self.0.expected {
+            return Err(E::custom("more elements than the shape has"));
+        }
+        self.0.values.push(T::deserialize(value.into_deserializer())?);
+        Ok(())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Item<'_, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an element or an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> std::result::Result<(), A::Error> {
+        self.0.visit_seq(seq)
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, v: bool) -> std::result::Result<(), E> {
+        self.push(v)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, v: i64) -> std::result::Result<(), E> {
+        self.push(v)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, v: u64) -> std::result::Result<(), E> {
+        self.push(v)
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, v: f64) -> std::result::Result<(), E> {
+        self.push(v)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, v: &str) -> std::result::Result<(), E> {
+        self.push(v)
     }
 }
 
