@@ -7,6 +7,8 @@ pub mod bundle;
 pub mod cancel;
 pub mod collective;
 pub mod compute;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod dataset;
 pub mod error;
 pub mod id;

@@ -1,1 +1,3 @@
 //! Integration tests of ml-core.
+
+mod collective;
