@@ -1,2 +1,128 @@
-//! Development commands.
-fn main() {}
+//! Development commands of ml-platform. Only the standard library, so that the command itself builds in a moment.
+
+mod failure;
+mod graph;
+mod python;
+mod step;
+
+use failure::{Failure, Result};
+use python::Environment;
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+use step::Steps;
+
+const HELP: &str = "\
+Development commands of ml-platform.
+
+  cargo xtask test    everything: format, lints, docs, tests, doctests, dependency rules, the quickstart.
+                      Sets up what the tests need under target/, on a bare machine too.
+  cargo xtask check   the fast part while you work: format, lints, dependency rules, unit tests.
+  cargo xtask data    writes examples/data/*.parquet anew from their source.
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] | ["help" | "-h" | "--help"] => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        ["test"] => test(),
+        ["check"] => check(),
+        ["data"] => data(),
+        _ => Err(Failure::new(format!("no such command: cargo xtask {}\n\n{HELP}", arguments.join(" ")))),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\ncargo xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test() -> Result<()> {
+    let mut steps = Steps::new();
+    let python = steps.call("python", || Environment::prepare("venv", &root().join("xtask/requirements.txt")))?;
+    steps.export("ML_PLATFORM_PYTHON", python.interpreter());
+    steps.export("ORT_DYLIB_PATH", python.library("onnxruntime/capi", "libonnxruntime.")?);
+
+    steps.run("format", cargo(["fmt", "--all", "--check"]))?;
+    steps.run("lints", lints())?;
+    let mut docs = cargo(["doc", "--workspace", "--all-features", "--no-deps"]);
+    docs.env("RUSTDOCFLAGS", "-D warnings");
+    steps.run("docs", docs)?;
+    let tests = if has(cargo(["nextest", "--version"])) {
+        cargo(["nextest", "run", "--workspace", "--all-features", "--no-fail-fast"])
+    } else {
+        cargo(["test", "--workspace", "--all-features", "--tests", "--no-fail-fast"])
+    };
+    steps.run_and_repeat("tests", tests, &["Summary [", "test result:"])?;
+    let doctests = cargo(["test", "--doc", "--workspace", "--all-features", "--no-fail-fast"]);
+    steps.run_and_repeat("doctests", doctests, &["test result:"])?;
+    steps.call("star", graph::check_star)?;
+    steps.call("duplicates", graph::check_duplicates)?;
+    if has(cargo(["deny", "--version"])) {
+        steps.run("licenses and bans", cargo(["deny", "--all-features", "check", "bans", "licenses", "sources"]))?;
+    } else {
+        steps.leave_out("licenses and bans", "cargo-deny is not installed");
+    }
+    steps.run("quickstart", cargo(["run", "--release", "--example", "quickstart"]))?;
+    steps.call("report", quickstart_report)?;
+    steps.summarize();
+    Ok(())
+}
+
+fn check() -> Result<()> {
+    let mut steps = Steps::new();
+    steps.run("format", cargo(["fmt", "--all", "--check"]))?;
+    steps.run("lints", lints())?;
+    steps.call("star", graph::check_star)?;
+    steps.call("duplicates", graph::check_duplicates)?;
+    steps.run_and_repeat("unit tests", cargo(["test", "--workspace", "--all-features", "--lib"]), &["test result:"])?;
+    steps.summarize();
+    Ok(())
+}
+
+fn data() -> Result<()> {
+    let mut steps = Steps::new();
+    let folder = root().join("examples/data");
+    let python = steps.call("python", || Environment::prepare("venv-data", &folder.join("requirements.txt")))?;
+    let mut fetch = Command::new(python.interpreter());
+    fetch.arg(folder.join("fetch.py"));
+    steps.run("write", fetch)
+}
+
+fn lints() -> Command {
+    cargo(["clippy", "--workspace", "--all-features", "--all-targets", "--", "-D", "warnings"])
+}
+
+/// A quickstart that ends well but shows nothing has not ended well.
+fn quickstart_report() -> Result<()> {
+    let page = root().join("target/quickstart/report.html");
+    let html = std::fs::read_to_string(&page)
+        .map_err(|error| Failure::new(format!("the quickstart wrote no {}: {error}", page.display())))?;
+    if html.contains("<svg") && html.trim_end().ends_with("</html>") {
+        println!("{} ({} kB)", page.display(), html.len() / 1000);
+        Ok(())
+    } else {
+        Err(Failure::new(format!("the page of the quickstart is not whole or has no picture: {}", page.display())))
+    }
+}
+
+/// The cargo that runs this command.
+fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(root());
+    command
+}
+
+fn has(mut command: Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace").to_path_buf()
+}
