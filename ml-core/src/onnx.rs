@@ -1,6 +1,17 @@
 //! ONNX: the one model format of the family.
+//!
+//! [`graph`] writes it, [`OnnxModel::from_bytes`] reads it and checks it. What the check passes is well formed and holds
+//! all its data itself: nothing outside the file is ever read.
 
-use crate::Signature;
+pub mod graph;
+
+pub(crate) mod check;
+#[rustfmt::skip]
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
+pub(crate) mod proto;
+pub(crate) mod tensor;
+
+use crate::{Result, Signature};
 use bytes::Bytes;
 
 /// An ONNX model and the signature it is called with.
@@ -10,4 +21,29 @@ pub struct OnnxModel {
     pub bytes: Bytes,
     /// What the model takes and gives.
     pub signature: Signature,
+}
+
+impl OnnxModel {
+    /// Reads and checks a model; the signature is that of its graph.
+    ///
+    /// A first dimension without a name is taken as the [batch](crate::signature::BATCH), as exporters leave it; another
+    /// dimension without a name gets one of its own.
+    ///
+    /// ```
+    /// use ml_core::{ErrorKind, onnx::OnnxModel};
+    ///
+    /// let error = OnnxModel::from_bytes(b"not a graph".to_vec()).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Corrupt);
+    /// ```
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) for bytes that are no well-formed model: not protobuf, a value used before it is
+    /// made or made twice, a tensor whose bytes do not fill its shape.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for data outside the file, for inputs and outputs that are no tensors,
+    /// and for more than [2 GiB](https://protobuf.dev/programming-guides/proto-limits/).
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<Self> {
+        let bytes = bytes.into();
+        let signature = check::signature(&check::decode(&bytes)?)?;
+        Ok(Self { bytes, signature })
+    }
 }
