@@ -29,7 +29,8 @@ impl Environment {
         make.args(["-m", "venv", "--clear"]).arg(&this.folder);
         run(&mut make)?;
         let mut install = Command::new(this.interpreter());
-        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--requirement"]);
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--use-pep517"]);
+        install.arg("--requirement");
         run(install.arg(requirements))?;
         fs::write(&stamp, wanted)
             .map_err(|error| Failure::new(format!("cannot write {}: {error}", stamp.display())))?;
@@ -65,7 +66,7 @@ fn system_python() -> Result<&'static str> {
     println!("   no python3 with venv and pip: installing the Debian packages");
     for arguments in [vec!["update"], vec!["install", "--yes", "--no-install-recommends", "python3", "python3-venv"]] {
         let mut install = Command::new("apt-get");
-        install.arg("--quiet").args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        install.arg("--quiet=2").args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
         run(&mut install).map_err(|failure| {
             Failure::new(format!(
                 "{failure}\nthe tests need python3 with venv: as root, apt-get install python3 python3-venv"
