@@ -15,6 +15,7 @@ pub mod id;
 pub mod model;
 pub mod onnx;
 pub mod port;
+pub mod report;
 pub mod runtime;
 pub mod seed;
 pub mod signature;
