@@ -1,0 +1,182 @@
+use crate::support::{ask, builder, hold, matrix, name, point, scale, scale_that_promises, scaled, source, version};
+use ml_core::ErrorKind;
+use ml_serve::{MemorySource, ModelServer, Readiness, Response, Server, server::Refreshed};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+const ROWS: [[f32; 2]; 3] = [[1.0, -2.0], [3.5, 4.0], [0.0, 1e6]];
+
+async fn champion(source: &Arc<MemorySource>) -> Arc<ModelServer> {
+    let server = builder(source).serve("scale@champion".parse().expect("a reference")).build().expect("valid");
+    server.load().await.expect("published");
+    Arc::new(server)
+}
+
+async fn ask_version(server: &ModelServer) -> u32 {
+    server.predict(ask(&ROWS)).await.expect("served").version.number()
+}
+
+/// Every output must be the one that the version named would give.
+fn assert_of_one_version(response: &Response) {
+    let expected = scaled(&matrix(&ROWS), response.version.number() as f32).expect("floats");
+    assert_eq!(response.outputs, expected, "{}", response.version);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn swaps_under_load_fail_no_request_and_mix_no_answer() {
+    let source = source();
+    let server = champion(&source).await;
+    let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let (server, stop, answered) = (Arc::clone(&server), Arc::clone(&stop), Arc::clone(&answered));
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    assert_of_one_version(&server.predict(ask(&ROWS)).await.expect("no request fails"));
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+
+    for swap in 0..60 {
+        let to = swap % 3 + 1;
+        point(&source, "scale", to);
+        for Refreshed { outcome, .. } in server.refresh().await {
+            outcome.expect("a good version");
+        }
+        assert_eq!(ask_version(&server).await, to, "a request after the swap is answered by the new version");
+        let before = answered.load(Ordering::Relaxed);
+        while answered.load(Ordering::Relaxed) < before + 4 {
+            tokio::task::yield_now().await;
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.await.expect("no assertion failed");
+    }
+}
+
+#[tokio::test]
+async fn a_request_finishes_on_the_version_it_began_with() {
+    let source = source();
+    let (guard, mut holder) = hold();
+    let server = builder(&source).guard(guard).serve("scale@champion".parse().expect("a reference")).build();
+    let server = Arc::new(server.expect("valid"));
+    server.load().await.expect("published");
+
+    let begun = tokio::spawn({
+        let server = Arc::clone(&server);
+        async move { server.predict(ask(&ROWS)).await }
+    });
+    assert_eq!(holder.arrival().await.version, version(1));
+    point(&source, "scale", 2);
+    server.load().await.expect("published");
+    assert_eq!(server.model(&name("scale"), None).expect("served").version, version(2));
+
+    drop(holder);
+    let response = begun.await.expect("no panic").expect("answered");
+    assert_eq!(response.version, version(1));
+    assert_of_one_version(&response);
+    assert_eq!(ask_version(&server).await, 2);
+}
+
+#[tokio::test]
+async fn a_version_that_cannot_be_loaded_leaves_the_one_before_serving() {
+    let source = source();
+    let server = champion(&source).await;
+    source.publish(name("scale"), version(4), scale_that_promises(4.0, 5.0)).expect("new");
+    point(&source, "scale", 4);
+
+    let refreshed = server.refresh().await.remove(0);
+    assert_eq!(refreshed.at.to_string(), "scale@champion");
+    let error = refreshed.outcome.expect_err("its golden outputs differ");
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert_eq!(
+        error.to_string(),
+        "serve.load: the loaded model does not give the golden outputs \
+         (output: y, expected: 5, got: 4, runtime: test 1 on cpu, threads per call: 1, reference: scale@champion)"
+    );
+    assert_eq!((server.readiness(), ask_version(&server).await), (Readiness::Ready, 1));
+
+    point(&source, "scale", 3);
+    let change = server.refresh().await.remove(0).outcome.expect("a good version");
+    assert_eq!((change.from, change.to, change.is_swap()), (Some(version(1)), version(3), true));
+    let again = server.refresh().await.remove(0).outcome.expect("a good version");
+    assert!(!again.is_swap());
+    assert_eq!(ask_version(&server).await, 3);
+}
+
+#[tokio::test]
+async fn the_first_reference_of_a_name_is_its_default_and_the_others_answer_by_version() {
+    let server = builder(&source())
+        .serve("scale@champion".parse().expect("a reference"))
+        .serve("scale@3".parse().expect("a reference"))
+        .build()
+        .expect("valid");
+    server.load().await.expect("published");
+    assert_eq!(ask_version(&server).await, 1);
+    let response = server.predict(ask(&ROWS).with_version(version(3))).await.expect("served");
+    assert_eq!(response.version, version(3));
+    assert_of_one_version(&response);
+    let error = server.predict(ask(&ROWS).with_version(version(2))).await.expect_err("published and not served");
+    assert_eq!(error.to_string(), "serve.predict: the model is not served (model: scale, version: 2)");
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named_and_the_rest_is_served() {
+    let source = source();
+    let server = builder(&source)
+        .serve("late@champion".parse().expect("a reference"))
+        .serve("scale@champion".parse().expect("a reference"))
+        .build()
+        .expect("valid");
+    assert_eq!(server.readiness(), Readiness::Starting);
+    let error = server.predict(ask(&ROWS)).await.expect_err("nothing is loaded");
+    assert_eq!(error.to_string(), "serve.predict: the model is not loaded yet (model: scale)");
+
+    let error = server.load().await.expect_err("not published");
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().ends_with("reference: late@champion)"), "{error}");
+    assert_eq!((server.readiness(), ask_version(&server).await), (Readiness::Starting, 1));
+
+    source.publish(name("late"), version(1), scale(9.0)).expect("new");
+    point(&source, "late", 1);
+    server.load().await.expect("published now");
+    assert_eq!(server.readiness(), Readiness::Ready);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_follows_the_alias_and_ends_when_told() {
+    let source = source();
+    let server = champion(&source).await;
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let end = async { stopped.await.unwrap_or(()) };
+    let watch = tokio::spawn(Arc::clone(&server).watch(Duration::from_secs(30), end));
+
+    for to in [2, 3, 1] {
+        point(&source, "scale", to);
+        // Time is paused: it runs ahead to the next timer whenever nothing else is to do.
+        while ask_version(&server).await != to {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+    stop.send(()).expect("watching");
+    watch.await.expect("no panic");
+}
+
+#[tokio::test]
+async fn a_server_that_could_serve_nothing_is_not_built() {
+    let at = || "scale@1".parse().expect("a reference");
+    let twice = builder(&source()).serve(at()).serve(at()).build();
+    assert_eq!(twice.expect_err("twice").to_string(), "a model is served twice (model: scale@1)");
+    assert_eq!(builder(&source()).build().expect_err("none").to_string(), "a server without models");
+    let compute = ml_core::Compute::new(std::num::NonZeroUsize::MIN).expect("threads");
+    let without = ModelServer::builder(source(), compute).serve(at()).build();
+    assert_eq!(without.expect_err("none").to_string(), "a server without runtimes");
+}
