@@ -33,6 +33,8 @@
 //! ```
 
 pub mod collective;
+pub mod inference_runtime;
+pub mod model;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 

@@ -1,6 +1,13 @@
 //! Runtimes: what turns ONNX into a [`Model`].
 
-use crate::{Error, Model, Result, onnx::OnnxModel};
+pub mod native;
+#[cfg(feature = "ort")]
+pub mod ort;
+
+use crate::{
+    Error, Model, Result, Signature,
+    onnx::{OnnxModel, check, proto::ModelProto},
+};
 use std::{fmt, num::NonZeroUsize, sync::Arc};
 
 /// How to load a model.
@@ -106,4 +113,13 @@ pub fn load_first(
             Error::unsupported("no runtime of the list can run this model").with("runtimes", format!("{runtimes:?}"))
         })?
         .load(model, options)
+}
+
+/// A model is called with the signature it was stored with, so that has to be the one of its graph.
+fn check_signature(graph: &ModelProto, signature: &Signature) -> Result<()> {
+    if check::signature(graph)? == *signature {
+        Ok(())
+    } else {
+        Err(Error::invalid_input("the signature is not the one of the graph"))
+    }
 }

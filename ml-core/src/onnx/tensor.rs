@@ -6,6 +6,7 @@ use crate::{
     tensor::{DType, TensorData, element_count},
 };
 use bytes::Bytes;
+use half::{bf16, f16};
 
 /// The number by which ONNX names an element type.
 pub(crate) fn onnx_type(dtype: DType) -> DataType {
@@ -66,6 +67,49 @@ pub(super) fn to_proto(name: String, tensor: &Tensor) -> TensorProto {
     }
 }
 
+/// Reads a tensor that [`check`](super::check) has passed.
+pub(crate) fn from_proto(proto: &TensorProto) -> Result<Tensor> {
+    let shape = shape(proto)?;
+    let dtype = dtype(proto.data_type()).ok_or_else(|| {
+        Error::unsupported("tensors of this element type are not supported")
+            .with("tensor", proto.name().escape_debug())
+            .with("data_type", proto.data_type())
+    })?;
+    /// From raw bytes, else from the field that carries this type, else nothing at all.
+    macro_rules! read {
+        ($type:ty, $field:ident, $from:expr) => {
+            match &proto.raw_data {
+                Some(raw) => raw
+                    .chunks_exact(size_of::<$type>())
+                    .map(|bytes| <$type>::from_le_bytes(bytes.try_into().expect("chunks of this size")))
+                    .collect(),
+                None => proto.$field.iter().map($from).collect::<Result<Vec<_>>>()?,
+            }
+        };
+    }
+    let data = match dtype {
+        DType::Bool => TensorData::Bool(match &proto.raw_data {
+            Some(raw) => raw.iter().map(|&byte| byte != 0).collect(),
+            None => proto.int32_data.iter().map(|&value| value != 0).collect(),
+        }),
+        DType::Uint8 => TensorData::Uint8(read!(u8, int32_data, |&v| narrow(v))),
+        DType::Uint16 => TensorData::Uint16(read!(u16, int32_data, |&v| narrow(v))),
+        DType::Uint32 => TensorData::Uint32(read!(u32, uint64_data, |&v| narrow(v))),
+        DType::Uint64 => TensorData::Uint64(read!(u64, uint64_data, |&v| Ok(v))),
+        DType::Int8 => TensorData::Int8(read!(i8, int32_data, |&v| narrow(v))),
+        DType::Int16 => TensorData::Int16(read!(i16, int32_data, |&v| narrow(v))),
+        DType::Int32 => TensorData::Int32(read!(i32, int32_data, |&v| Ok(v))),
+        DType::Int64 => TensorData::Int64(read!(i64, int64_data, |&v| Ok(v))),
+        DType::Fp16 => TensorData::Fp16(read!(f16, int32_data, |&v| narrow(v).map(f16::from_bits))),
+        DType::Bf16 => TensorData::Bf16(read!(bf16, int32_data, |&v| narrow(v).map(bf16::from_bits))),
+        DType::Fp32 => TensorData::Fp32(read!(f32, float_data, |&v| Ok(v))),
+        DType::Fp64 => TensorData::Fp64(read!(f64, double_data, |&v| Ok(v))),
+        DType::Bytes => TensorData::Bytes(proto.string_data.clone()),
+    };
+    Tensor::from_data(shape, data)
+        .map_err(|error| Error::corrupt("a tensor of the graph has another size than its shape").with_source(error))
+}
+
 /// The shape and the number of elements that it holds.
 pub(super) fn shape(proto: &TensorProto) -> Result<Vec<usize>> {
     let shape: Vec<usize> = proto
@@ -82,6 +126,10 @@ pub(super) fn external_location(proto: &TensorProto) -> Option<&str> {
     let entry = |entry: &'_ &StringStringEntryProto| entry.key() == "location";
     let outside = !proto.external_data.is_empty() || proto.data_location.is_some_and(|location| location != 0);
     outside.then(|| proto.external_data.iter().find(entry).map_or("", StringStringEntryProto::value))
+}
+
+fn narrow<T, U: TryInto<T>>(value: U) -> Result<T> {
+    value.try_into().map_err(|_| Error::corrupt("an element of a tensor of the graph is out of range"))
 }
 
 /// Text as ONNX attributes carry it.

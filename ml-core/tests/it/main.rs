@@ -1,5 +1,9 @@
 //! Integration tests of ml-core.
 
+mod bundle;
 mod collective;
 mod onnx;
 mod onnx_proto;
+mod runtime;
+#[cfg(feature = "ort")]
+mod runtime_ort;
