@@ -73,6 +73,41 @@ impl HttpOptions {
 /// Puts a server on the wire with the default options.
 ///
 /// All of its paths begin with `/v2`, and so does every path it answers with 404: the rest is the host's.
+///
+/// ```
+/// # use ml_core::{onnx::graph::{Attribute, Domain, GraphBuilder}, signature::TensorSpec, tensor::DType};
+/// # use ml_core::{Bundle, Compute, id::Version, runtime::native::NativeRuntime};
+/// # use ml_serve::{MemorySource, ModelServer};
+/// # use std::{num::NonZeroUsize, sync::Arc};
+/// use axum::{Router, body::{Body, to_bytes}, http::Request};
+/// use ml_serve::http::router;
+/// use tower::ServiceExt;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # let mut graph = GraphBuilder::new("fares");
+/// # let miles = graph.input(TensorSpec::batched("miles", DType::Fp32, [1]))?;
+/// # let weights = vec![Attribute::floats("coefficients", [2.5]), Attribute::floats("intercepts", [3.0])];
+/// # let fare = graph.node(Domain::Ml, "LinearRegressor", &[miles], weights);
+/// # graph.output(fare, TensorSpec::batched("prediction", DType::Fp32, [1]))?;
+/// # let model = graph.finish()?;
+/// # let source = MemorySource::new();
+/// # source.publish("fares".parse()?, Version::FIRST, Bundle::builder(model).build()?)?;
+/// # let server = ModelServer::builder(Arc::new(source), Compute::new(NonZeroUsize::MIN)?)
+/// #     .runtime(Arc::new(NativeRuntime))
+/// #     .serve("fares@1".parse()?)
+/// #     .build()?;
+/// # server.load().await?;
+/// # let server = Arc::new(server);
+/// // The host adds its own routes and gives all of them to `axum::serve`.
+/// let app: Router = Router::new().merge(router(server));
+///
+/// let body = r#"{"inputs": [{"name": "miles", "shape": [1, 1], "datatype": "FP32", "data": [10]}]}"#;
+/// let request = Request::post("/v2/models/fares/infer").body(Body::from(body)).unwrap();
+/// let response = app.oneshot(request).await.unwrap();
+/// let answer: serde_json::Value = serde_json::from_slice(&to_bytes(response.into_body(), 1 << 20).await.unwrap()).unwrap();
+/// assert_eq!(answer["outputs"][0]["data"][0], 28.0);
+/// # Ok::<(), ml_core::Error>(()) }).unwrap();
+/// ```
 pub fn router(server: Arc<dyn Server>) -> Router {
     router_with(server, HttpOptions::default())
 }

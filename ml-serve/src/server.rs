@@ -26,6 +26,36 @@ use std::{fmt, sync::Arc};
 /// 8. After `drain` the server is not ready and still answers. (check: `draining_still_answers`)
 /// 9. After `close` requests are [`Unavailable`](ml_core::ErrorKind::Unavailable), and `drain` opens nothing again. (check: `closed_refuses`)
 /// 10. `close` ends no earlier than the requests that were begun before it, and these are answered. (check: `close_waits_for_what_was_begun`)
+///
+/// ```
+/// # use ml_core::{onnx::graph::{Attribute, Domain, GraphBuilder}, signature::TensorSpec, tensor::DType};
+/// use ml_core::{Bundle, Compute, Tensor, Tensors, id::Version, runtime::native::NativeRuntime};
+/// use ml_serve::{MemorySource, ModelServer, Request, Server};
+/// use std::{num::NonZeroUsize, sync::Arc};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # let mut graph = GraphBuilder::new("fares");
+/// # let miles = graph.input(TensorSpec::batched("miles", DType::Fp32, [1]))?;
+/// # let weights = vec![Attribute::floats("coefficients", [2.5]), Attribute::floats("intercepts", [3.0])];
+/// # let fare = graph.node(Domain::Ml, "LinearRegressor", &[miles], weights);
+/// # graph.output(fare, TensorSpec::batched("prediction", DType::Fp32, [1]))?;
+/// # let model = graph.finish()?;
+/// let source = MemorySource::new();
+/// source.publish("fares".parse()?, Version::FIRST, Bundle::builder(model).build()?)?;
+///
+/// let compute = Compute::new(NonZeroUsize::new(2).unwrap())?;
+/// let server = ModelServer::builder(Arc::new(source), compute)
+///     .runtime(Arc::new(NativeRuntime))
+///     .serve("fares@1".parse()?)
+///     .build()?;
+/// server.load().await?;
+/// assert!(server.readiness().is_ready());
+///
+/// let inputs = Tensors::new().with("miles", Tensor::column(vec![10.0_f32]))?;
+/// let response = server.predict(Request::new("fares".parse()?, inputs)).await?;
+/// assert_eq!(response.outputs.require("prediction")?.values::<f32>()?, [28.0]);
+/// # Ok::<(), ml_core::Error>(()) }).unwrap();
+/// ```
 #[async_trait]
 pub trait Server: fmt::Debug + Send + Sync + 'static {
     /// Answers one request.

@@ -36,6 +36,41 @@ use uuid::Uuid;
 ///
 /// The life of a server: [`build`](ModelServerBuilder::build), [`load`](ModelServer::load), serve, with
 /// [`watch`](ModelServer::watch) on the side, [`drain`](Server::drain), [`close`](Server::close).
+///
+/// ```
+/// # use ml_core::{onnx::graph::{Attribute, Domain, GraphBuilder}, signature::TensorSpec, tensor::DType};
+/// # use ml_core::{Bundle, Compute, Result, Tensor, Tensors, id::Version, runtime::native::NativeRuntime};
+/// # use std::{num::NonZeroUsize, sync::Arc};
+/// use ml_serve::{MemorySource, ModelServer, Server};
+///
+/// # fn fares(price_of_a_mile: f32) -> Result<Bundle> {
+/// #     let mut graph = GraphBuilder::new("fares");
+/// #     let miles = graph.input(TensorSpec::batched("miles", DType::Fp32, [1]))?;
+/// #     let weights = vec![Attribute::floats("coefficients", [price_of_a_mile]), Attribute::floats("intercepts", [3.0])];
+/// #     let fare = graph.node(Domain::Ml, "LinearRegressor", &[miles], weights);
+/// #     graph.output(fare, TensorSpec::batched("prediction", DType::Fp32, [1]))?;
+/// #     Bundle::builder(graph.finish()?).build()
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # let compute = Compute::new(NonZeroUsize::new(2).unwrap())?;
+/// let source = Arc::new(MemorySource::new());
+/// source.publish("fares".parse()?, Version::FIRST, fares(2.5)?)?;
+/// source.point("fares".parse()?, "champion".parse()?, Version::FIRST)?;
+/// let server = ModelServer::builder(source.clone(), compute)
+///     .runtime(Arc::new(NativeRuntime))
+///     .serve("fares@champion".parse()?)
+///     .build()?;
+/// server.load().await?;
+///
+/// let second = "2".parse()?;
+/// source.publish("fares".parse()?, second, fares(2.75)?)?;
+/// source.point("fares".parse()?, "champion".parse()?, second)?;
+/// for refreshed in server.refresh().await {
+///     assert!(refreshed.outcome?.is_swap());
+/// }
+/// assert_eq!(server.model(&"fares".parse()?, None)?.version, second);
+/// # Ok::<(), ml_core::Error>(()) }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct ModelServer {
     slots: Vec<Slot>,

@@ -46,7 +46,7 @@ result = infer(request_id="first")
 assert result.get_response()["id"] == "first"
 assert result.get_response()["model_version"] == "1"
 np.testing.assert_array_equal(result.as_numpy("y"), X)
-np.testing.assert_array_equal(result.as_numpy("factor"), np.float32([1, 1]))
+np.testing.assert_array_equal(result.as_numpy("factor"), np.float32([[1], [1]]))
 
 result = infer(model_version="3", outputs=[InferRequestedOutput("y", binary_data=False)])
 assert result.get_response()["model_version"] == "3"

@@ -172,6 +172,31 @@ async fn wrong_bodies_are_answered_with_400_and_a_reason() {
 }
 
 #[tokio::test]
+async fn inputs_that_do_not_belong_together_are_refused() {
+    let router = router(ready().await);
+    let column = |name: &str, data: &str| {
+        let rows = data.split(',').count();
+        format!(r#"{{"name":"{name}","shape":[{rows},1],"datatype":"FP32","data":[{data}]}}"#)
+    };
+    let mut told = String::new();
+    for (name, inputs) in [
+        ("right", [column("a", "1,2"), column("b", "3,4")]),
+        ("other order", [column("b", "3,4"), column("a", "1,2")]),
+        ("twice", [column("a", "1,2"), column("a", "3,4")]),
+        ("unknown", [column("a", "1,2"), column("c", "3,4")]),
+        ("rows differ", [column("a", "1,2"), column("b", "3")]),
+    ] {
+        let body = format!(r#"{{"id":"{name}","inputs":[{}]}}"#, inputs.join(","));
+        let (status, _, answer) = call(&router, request("POST", "/v2/models/sum/infer", body)).await;
+        told += &format!("{name}\n  {} {answer}\n", status.as_u16());
+    }
+    let alone = format!(r#"{{"inputs":[{}]}}"#, column("a", "1"));
+    let (status, _, answer) = call(&router, request("POST", "/v2/models/sum/infer", alone)).await;
+    told += &format!("missing\n  {} {answer}\n", status.as_u16());
+    insta::assert_snapshot!(told);
+}
+
+#[tokio::test]
 async fn faults_beside_the_body_are_json_too() {
     let options = HttpOptions::default().with_max_body_bytes(200).with_server_name("airport");
     let router = router_with(ready().await, options);
@@ -297,6 +322,14 @@ async fn refused_and_surplus_requests_have_their_own_status() {
     assert_eq!(answer, r#"{"error":"too many requests are under way (max_in_flight: 1)"}"#);
     drop(holder);
     assert!(first.await.expect("no panic").starts_with("200 "));
+}
+
+#[tokio::test]
+async fn what_the_model_refuses_is_a_fault_of_the_client() {
+    let router = router(ready().await);
+    let body = r#"{"inputs":[{"name":"text","shape":[1],"datatype":"BYTES","data":["東京"]}]}"#;
+    let (status, _, answer) = call(&router, request("POST", "/v2/models/latin1/infer", body)).await;
+    assert_eq!((status.as_u16(), answer.as_str()), (400, r#"{"error":"not in Latin-1"}"#));
 }
 
 #[tokio::test]

@@ -2,11 +2,15 @@
 
 use ml_core::{
     Bundle, Compute, Error, InferenceRuntime, Model, Result, Signature, Tensor, Tensors,
+    bundle::BundleBuilder,
     id::{ModelName, Version},
-    onnx::OnnxModel,
+    onnx::{
+        OnnxModel,
+        graph::{Attribute, Domain, GraphBuilder},
+    },
     port::{PredictionSink, RequestGuard, RequestMeta, Verdict},
-    runtime::{LoadOptions, LoadReport, LoadedModel},
-    signature::{Dim, TensorSpec},
+    runtime::{LoadOptions, LoadReport, LoadedModel, native::NativeRuntime},
+    signature::TensorSpec,
     tensor::DType,
 };
 use ml_serve::{MemorySource, ModelServer, Request, server::ModelServerBuilder};
@@ -26,12 +30,13 @@ pub(crate) fn version(number: u32) -> Version {
     Version::new(number).expect("not zero")
 }
 
-/// A source with `scale` at versions 1 to 3, where version `k` multiplies by `k`, and `latin1` at version 1.
+/// A source with `scale` at versions 1 to 3, where version `k` multiplies by `k`, and `sum` and `latin1` at version 1.
 pub(crate) fn source() -> Arc<MemorySource> {
     let source = MemorySource::new();
     for k in 1..=3 {
         source.publish(name("scale"), version(k), scale(k as f32)).expect("new");
     }
+    source.publish(name("sum"), version(1), sum()).expect("new");
     source.publish(name("latin1"), version(1), latin1()).expect("new");
     point(&source, "scale", 1);
     Arc::new(source)
@@ -43,13 +48,15 @@ pub(crate) fn point(source: &MemorySource, model: &str, to: u32) {
 
 pub(crate) fn builder(source: &Arc<MemorySource>) -> ModelServerBuilder {
     let compute = Compute::new(NonZeroUsize::new(2).expect("not zero")).expect("threads");
-    ModelServer::builder(Arc::<MemorySource>::clone(source), compute).runtime(Arc::new(TestRuntime))
+    ModelServer::builder(Arc::<MemorySource>::clone(source), compute)
+        .runtime(Arc::new(Latin1Runtime))
+        .runtime(Arc::new(NativeRuntime))
 }
 
-/// A server of `scale@champion`, `scale@3` and `latin1@1`, loaded.
+/// A server of `scale@champion`, `scale@3`, `sum@1` and `latin1@1`, loaded.
 pub(crate) async fn ready() -> Arc<ModelServer> {
     let mut builder = builder(&source());
-    for at in ["scale@champion", "scale@3", "latin1@1"] {
+    for at in ["scale@champion", "scale@3", "sum@1", "latin1@1"] {
         builder = builder.serve(at.parse().expect("a reference"));
     }
     let server = builder.build().expect("valid");
@@ -66,75 +73,72 @@ pub(crate) fn matrix(rows: &[[f32; 2]]) -> Tensor {
     Tensor::new([rows.len(), 2], rows.concat()).expect("rows of two")
 }
 
-/// `y = k·x` and `factor = k`.
+/// `y = k·x` and `factor = k`, in ONNX.
 pub(crate) fn scale(k: f32) -> Bundle {
     scale_that_promises(k, k)
 }
 
 /// A model that multiplies by `k`, in a bundle whose golden outputs are those of another factor.
 pub(crate) fn scale_that_promises(k: f32, promised: f32) -> Bundle {
+    let mut graph = GraphBuilder::new("scale");
+    let x = graph.input(TensorSpec::batched("x", DType::Fp32, [2])).expect("the first");
+    let scaling = vec![Attribute::floats("offset", [0.0, 0.0]), Attribute::floats("scale", [k, k])];
+    let y = graph.node(Domain::Ml, "Scaler", &[x], scaling);
+    let constant = vec![Attribute::floats("coefficients", [0.0, 0.0]), Attribute::floats("intercepts", [k])];
+    let factor = graph.node(Domain::Ml, "LinearRegressor", &[x], constant);
+    graph.output(y, TensorSpec::batched("y", DType::Fp32, [2])).expect("a new name");
+    graph.output(factor, TensorSpec::batched("factor", DType::Fp32, [1])).expect("a new name");
+
     let x = matrix(&[[1.0, 2.0], [3.0, -4.0]]);
-    let golden = scaled(&x, promised).expect("floats");
-    Bundle::builder(OnnxModel { bytes: format!("scale {k}").into(), signature: scale_signature() })
+    let golden = scaled(&x, promised);
+    Bundle::builder(graph.finish().expect("valid"))
         .golden(Tensors::new().with("x", x).expect("one name"), golden)
-        .and_then(ml_core::bundle::BundleBuilder::build)
+        .and_then(BundleBuilder::build)
         .expect("fits")
 }
 
-pub(crate) fn scaled(x: &Tensor, k: f32) -> Result<Tensors> {
-    let y = x.values::<f32>()?.iter().map(|x| k * x).collect();
-    Tensors::new().with("y", Tensor::new(x.shape(), y)?)?.with("factor", Tensor::vector(vec![k; x.rows()]))
+/// What `scale` must give.
+pub(crate) fn scaled(x: &Tensor, k: f32) -> Tensors {
+    let y = x.values::<f32>().expect("floats").iter().map(|x| k * x).collect();
+    Tensors::new()
+        .with("y", Tensor::new(x.shape(), y).expect("the shape of x"))
+        .and_then(|outputs| outputs.with("factor", Tensor::column(vec![k; x.rows()])))
+        .expect("two names")
 }
 
-fn scale_signature() -> Signature {
-    Signature::new(
-        vec![TensorSpec::batched("x", DType::Fp32, [2])],
-        vec![TensorSpec::batched("y", DType::Fp32, [2]), TensorSpec::batched("factor", DType::Fp32, [])],
-    )
-    .expect("valid")
+/// `sum = a + b`, in ONNX.
+fn sum() -> Bundle {
+    let mut graph = GraphBuilder::new("sum");
+    let columns = ["a", "b"].map(|name| graph.input(TensorSpec::batched(name, DType::Fp32, [1])).expect("a new name"));
+    let matrix = graph.node(Domain::Onnx, "Concat", &columns, vec![Attribute::int("axis", 1)]);
+    let ones = vec![Attribute::floats("coefficients", [1.0, 1.0]), Attribute::floats("intercepts", [0.0])];
+    let sum = graph.node(Domain::Ml, "LinearRegressor", &[matrix], ones);
+    graph.output(sum, TensorSpec::batched("sum", DType::Fp32, [1])).expect("a new name");
+    Bundle::builder(graph.finish().expect("valid")).build().expect("valid")
 }
 
-/// Text in Latin-1: bytes that are not always UTF-8.
+/// Text in Latin-1: bytes that are not always UTF-8, which no graph of the native runtime gives.
 fn latin1() -> Bundle {
-    let column = |name: &str| TensorSpec { name: name.into(), dtype: DType::Bytes, shape: vec![Dim::from("batch")] };
-    let signature = Signature::new(vec![column("text")], vec![column("latin1")]).expect("valid");
+    let signature = Signature::new(
+        vec![TensorSpec::batched("text", DType::Bytes, [])],
+        vec![TensorSpec::batched("latin1", DType::Bytes, [])],
+    )
+    .expect("valid");
     Bundle::builder(OnnxModel { bytes: "latin1".into(), signature }).build().expect("valid")
 }
 
-/// Runs `scale K` and `latin1`, which are no ONNX.
+/// Runs `latin1`, which is no ONNX.
 #[derive(Debug)]
-struct TestRuntime;
+struct Latin1Runtime;
 
-impl InferenceRuntime for TestRuntime {
+impl InferenceRuntime for Latin1Runtime {
     fn supports(&self, model: &OnnxModel) -> bool {
-        model.bytes.starts_with(b"scale ") || model.bytes == "latin1"
+        model.bytes == "latin1"
     }
 
     fn load(&self, model: &OnnxModel, _options: &LoadOptions) -> Result<LoadedModel> {
-        let signature = model.signature.clone();
-        let text = std::str::from_utf8(&model.bytes).map_err(|e| Error::corrupt("not text").with_source(e))?;
-        let model: Arc<dyn Model> = match text.strip_prefix("scale ") {
-            Some(k) => Arc::new(Scale { signature, k: k.parse().map_err(|_| Error::corrupt("not a number"))? }),
-            None => Arc::new(Latin1(signature)),
-        };
-        Ok(LoadedModel { model, report: LoadReport::cpu("test", "1") })
-    }
-}
-
-#[derive(Debug)]
-struct Scale {
-    signature: Signature,
-    k: f32,
-}
-
-impl Model for Scale {
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn predict(&self, inputs: &Tensors) -> Result<Tensors> {
-        self.signature.check_inputs(inputs)?;
-        scaled(inputs.require("x")?, self.k)
+        let model = Arc::new(Latin1(model.signature.clone()));
+        Ok(LoadedModel { model, report: LoadReport::cpu("latin1", "1") })
     }
 }
 

@@ -23,7 +23,7 @@ async fn ask_version(server: &ModelServer) -> u32 {
 
 /// Every output must be the one that the version named would give.
 fn assert_of_one_version(response: &Response) {
-    let expected = scaled(&matrix(&ROWS), response.version.number() as f32).expect("floats");
+    let expected = scaled(&matrix(&ROWS), response.version.number() as f32);
     assert_eq!(response.outputs, expected, "{}", response.version);
 }
 
@@ -97,11 +97,9 @@ async fn a_version_that_cannot_be_loaded_leaves_the_one_before_serving() {
     assert_eq!(refreshed.at.to_string(), "scale@champion");
     let error = refreshed.outcome.expect_err("its golden outputs differ");
     assert_eq!(error.kind(), ErrorKind::Corrupt);
-    assert_eq!(
-        error.to_string(),
-        "serve.load: the loaded model does not give the golden outputs \
-         (output: y, expected: 5, got: 4, runtime: test 1 on cpu, threads per call: 1, reference: scale@champion)"
-    );
+    let told = error.to_string();
+    let expected = "serve.load: the loaded model does not give the golden outputs (output: y, expected: 5, got: 4, ";
+    assert!(told.starts_with(expected) && told.ends_with("reference: scale@champion)"), "{told}");
     assert_eq!((server.readiness(), ask_version(&server).await), (Readiness::Ready, 1));
 
     point(&source, "scale", 3);
