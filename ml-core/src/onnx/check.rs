@@ -301,3 +301,326 @@ impl Storage {
         elements.checked_mul(self.entries)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ErrorKind,
+        onnx::{
+            OnnxModel,
+            graph::{Domain, GraphBuilder},
+            proto::{
+                OperatorSetIdProto, StringStringEntryProto, TrainingInfoProto, TypeProto, tensor_proto::DataLocation,
+                tensor_shape_proto::Dimension,
+            },
+        },
+        tensor::DType,
+    };
+
+    /// One input, one node, one output.
+    fn valid() -> ModelProto {
+        let mut graph = GraphBuilder::new("valid");
+        let x = graph.input(TensorSpec::batched("x", DType::Fp32, [1])).expect("free name");
+        let y = graph.node(Domain::Onnx, "Sigmoid", &[x], vec![]);
+        graph.output(y, TensorSpec::batched("y", DType::Fp32, [1])).expect("free name");
+        let bytes = graph.finish().expect("a valid graph").bytes;
+        ModelProto::decode(bytes).expect("own bytes")
+    }
+
+    fn read(model: &ModelProto) -> Result<OnnxModel> {
+        OnnxModel::from_bytes(model.encode_to_vec())
+    }
+
+    /// What the check says after a change to the valid model.
+    fn refused(change: impl FnOnce(&mut ModelProto)) -> Error {
+        let mut model = valid();
+        change(&mut model);
+        read(&model).expect_err("not valid any more")
+    }
+
+    fn graph(model: &mut ModelProto) -> &mut GraphProto {
+        model.graph.as_mut().expect("there")
+    }
+
+    fn tensor() -> TensorProto {
+        TensorProto {
+            name: Some("w".into()),
+            dims: vec![2],
+            data_type: Some(DataType::Float as i32),
+            raw_data: Some(vec![0; 8].into()),
+            ..TensorProto::default()
+        }
+    }
+
+    fn external() -> TensorProto {
+        let entry =
+            |key: &str, value: &str| StringStringEntryProto { key: Some(key.into()), value: Some(value.into()) };
+        TensorProto {
+            raw_data: None,
+            data_location: Some(DataLocation::External.into()),
+            external_data: vec![entry("offset", "0"), entry("location", "../../etc/passwd")],
+            ..tensor()
+        }
+    }
+
+    fn attribute(kind: AttributeType) -> AttributeProto {
+        AttributeProto { name: Some("value".into()), r#type: Some(kind.into()), ..AttributeProto::default() }
+    }
+
+    fn sparse(values: TensorProto) -> SparseTensorProto {
+        let indices = TensorProto {
+            name: Some("i".into()),
+            data_type: Some(DataType::Int64 as i32),
+            raw_data: Some(vec![0; 16].into()),
+            ..tensor()
+        };
+        SparseTensorProto { values: Some(values), indices: Some(indices), dims: vec![4] }
+    }
+
+    fn around(attribute: AttributeProto) -> NodeProto {
+        NodeProto {
+            op_type: Some("Constant".into()),
+            output: vec!["c".into()],
+            attribute: vec![attribute],
+            ..NodeProto::default()
+        }
+    }
+
+    #[test]
+    fn data_outside_the_file_is_refused_wherever_a_tensor_can_be() {
+        let of = attribute;
+        let inner = GraphProto { initializer: vec![external()], ..GraphProto::default() };
+        let deeper = GraphProto {
+            node: vec![around(AttributeProto { t: Some(external()), ..of(AttributeType::Tensor) })],
+            ..GraphProto::default()
+        };
+        let function = FunctionProto {
+            name: Some("f".into()),
+            node: vec![around(AttributeProto { t: Some(external()), ..of(AttributeType::Tensor) })],
+            ..FunctionProto::default()
+        };
+        // The location alone, without the flag that it is outside.
+        let unflagged = TensorProto { data_location: None, ..external() };
+        let flag_only = TensorProto { data_location: Some(DataLocation::External.into()), ..tensor() };
+        let attributes = [
+            AttributeProto { t: Some(external()), ..of(AttributeType::Tensor) },
+            AttributeProto { tensors: vec![tensor(), external()], ..of(AttributeType::Tensors) },
+            AttributeProto { sparse_tensor: Some(sparse(external())), ..of(AttributeType::SparseTensor) },
+            AttributeProto { sparse_tensors: vec![sparse(external())], ..of(AttributeType::SparseTensors) },
+            AttributeProto { g: Some(inner), ..of(AttributeType::Graph) },
+            AttributeProto { graphs: vec![deeper], ..of(AttributeType::Graphs) },
+        ];
+        let mut errors: Vec<Error> = attributes
+            .into_iter()
+            .map(|attribute| refused(|model| graph(model).node.insert(0, around(attribute))))
+            .collect();
+        errors.push(refused(|model| graph(model).initializer.push(external())));
+        errors.push(refused(|model| graph(model).initializer.push(unflagged)));
+        errors.push(refused(|model| graph(model).initializer.push(flag_only)));
+        errors.push(refused(|model| graph(model).sparse_initializer.push(sparse(external()))));
+        errors.push(refused(|model| model.functions.push(function)));
+        for error in errors {
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+            assert!(error.to_string().contains("outside the model"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_tensor_has_as_many_bytes_as_its_shape_says() {
+        let wrong = [
+            TensorProto { dims: vec![3], ..tensor() },
+            TensorProto { dims: vec![-2], ..tensor() },
+            TensorProto { dims: vec![i64::MAX, i64::MAX], ..tensor() },
+            TensorProto { dims: vec![1 << 62], ..tensor() },
+            TensorProto { raw_data: None, ..tensor() },
+            TensorProto { raw_data: None, float_data: vec![1.0], ..tensor() },
+            TensorProto { float_data: vec![1.0, 2.0], ..tensor() },
+            TensorProto { raw_data: None, int32_data: vec![1, 2], ..tensor() },
+            TensorProto { data_type: Some(DataType::String as i32), ..tensor() },
+            TensorProto { data_type: Some(DataType::Double as i32), ..tensor() },
+            TensorProto { name: None, ..tensor() },
+        ];
+        for tensor in wrong {
+            let error = refused(|model| graph(model).initializer.push(tensor.clone()));
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{tensor:?}: {error}");
+        }
+        for kind in [0, 99, -1, DataType::Int4 as i32] {
+            let tensor = TensorProto { data_type: Some(kind), ..tensor() };
+            assert_eq!(refused(|model| graph(model).initializer.push(tensor)).kind(), ErrorKind::Unsupported);
+        }
+        let right = [
+            tensor(),
+            TensorProto { dims: vec![0, 7], raw_data: Some(Bytes::new()), ..tensor() },
+            TensorProto { dims: vec![0], raw_data: None, ..tensor() },
+            TensorProto { raw_data: None, float_data: vec![1.0, 2.0], ..tensor() },
+        ];
+        for tensor in right {
+            let mut model = valid();
+            graph(&mut model).initializer.push(tensor);
+            read(&model).expect("valid");
+        }
+    }
+
+    #[test]
+    fn every_value_is_made_once_and_before_it_is_used() {
+        let corrupt: [fn(&mut ModelProto); 9] = [
+            |model| graph(model).node[0].input = vec!["nobody".into()],
+            |model| graph(model).node[0].input = vec!["y".into()],
+            |model| graph(model).node[0].output = vec!["x".into()],
+            |model| {
+                let again = graph(model).node[0].clone();
+                graph(model).node.push(again);
+            },
+            |model| graph(model).node[0].op_type = None,
+            |model| graph(model).node.clear(),
+            |model| {
+                let again = graph(model).input[0].clone();
+                graph(model).input.push(again);
+            },
+            |model| graph(model).input[0].name = None,
+            |model| graph(model).initializer = vec![tensor(), tensor()],
+        ];
+        for change in corrupt {
+            let error = refused(change);
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        }
+    }
+
+    #[test]
+    fn an_attribute_is_what_it_says() {
+        let wrong = [
+            attribute(AttributeType::Undefined),
+            AttributeProto { r#type: Some(77), ..attribute(AttributeType::Int) },
+            AttributeProto { f: Some(1.0), ..attribute(AttributeType::Int) },
+            AttributeProto { i: Some(1), ints: vec![1], ..attribute(AttributeType::Int) },
+            AttributeProto { name: None, ..attribute(AttributeType::Int) },
+            AttributeProto { ref_attr_name: Some("outer".into()), ..attribute(AttributeType::Int) },
+        ];
+        for attribute in wrong {
+            let error = refused(|model| graph(model).node[0].attribute.push(attribute));
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        }
+        let twice = AttributeProto { i: Some(1), ..attribute(AttributeType::Int) };
+        let error = refused(|model| graph(model).node[0].attribute = vec![twice.clone(), twice]);
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+    }
+
+    #[test]
+    fn the_frame_of_a_model_is_whole() {
+        let corrupt: [fn(&mut ModelProto); 4] = [
+            |model| model.ir_version = None,
+            |model| model.opset_import.clear(),
+            |model| model.graph = None,
+            |model| graph(model).output.clear(),
+        ];
+        for change in corrupt {
+            assert_eq!(refused(change).kind(), ErrorKind::Corrupt);
+        }
+        let unsupported: [fn(&mut ModelProto); 4] = [
+            |model| model.training_info.push(TrainingInfoProto::default()),
+            |model| graph(model).input[0].r#type = None,
+            |model| graph(model).output[0].r#type = Some(TypeProto::default()),
+            |model| {
+                let Some(TypeProto { value: Some(type_proto::Value::TensorType(of)), .. }) =
+                    &mut graph(model).input[0].r#type
+                else {
+                    panic!("a tensor");
+                };
+                of.elem_type = Some(DataType::Complex64 as i32);
+            },
+        ];
+        for change in unsupported {
+            assert_eq!(refused(change).kind(), ErrorKind::Unsupported);
+        }
+    }
+
+    #[test]
+    fn dimensions_without_a_name_get_one() {
+        let mut model = valid();
+        let Some(type_proto::Value::TensorType(of)) =
+            graph(&mut model).input[0].r#type.as_mut().and_then(|t| t.value.as_mut())
+        else {
+            panic!("a tensor");
+        };
+        of.shape.as_mut().expect("a shape").dim = vec![Dimension::default(), Dimension::default()];
+        let signature = read(&model).expect("valid").signature;
+        assert_eq!(signature.inputs()[0].shape, [Dim::from(BATCH), Dim::from("x_1")]);
+        let negative = refused(|model| {
+            let Some(type_proto::Value::TensorType(of)) =
+                graph(model).input[0].r#type.as_mut().and_then(|t| t.value.as_mut())
+            else {
+                panic!("a tensor");
+            };
+            of.shape.as_mut().expect("a shape").dim[1].value = Some(dimension::Value::DimValue(-1));
+        });
+        assert_eq!(negative.kind(), ErrorKind::Corrupt);
+    }
+
+    #[test]
+    fn an_input_with_a_default_is_no_input() {
+        let mut model = valid();
+        let mut input = graph(&mut model).input[0].clone();
+        input.name = Some("w".into());
+        graph(&mut model).input.push(input);
+        graph(&mut model).initializer.push(tensor());
+        assert_eq!(read(&model).expect("valid").signature.inputs().len(), 1);
+    }
+
+    #[test]
+    fn a_subgraph_sees_the_values_around_it() {
+        let uses = |name: &str| GraphProto {
+            node: vec![NodeProto {
+                op_type: Some("Identity".into()),
+                input: vec![name.into()],
+                output: vec!["inside".into()],
+                ..NodeProto::default()
+            }],
+            ..GraphProto::default()
+        };
+        let branch = |name| AttributeProto { g: Some(uses(name)), ..attribute(AttributeType::Graph) };
+        let mut model = valid();
+        graph(&mut model).node.insert(0, around(branch("x")));
+        read(&model).expect("the input is made before");
+        // The output of a node that comes later is not.
+        assert_eq!(refused(|model| graph(model).node.insert(0, around(branch("y")))).kind(), ErrorKind::Corrupt);
+    }
+
+    #[test]
+    fn nesting_without_end_is_refused_before_the_stack_is_used_up() {
+        // Bytes put together from the inside out: each level is a graph in an attribute in a node in a graph.
+        let field = |tag: u8, inner: &[u8]| {
+            let mut bytes = vec![tag << 3 | 2];
+            prost::encoding::encode_varint(inner.len() as u64, &mut bytes);
+            bytes.extend_from_slice(inner);
+            bytes
+        };
+        let mut bytes = Vec::new();
+        for _ in 0..1_000 {
+            bytes = field(1, &field(5, &field(6, &bytes)));
+        }
+        let error = OnnxModel::from_bytes(field(7, &bytes)).expect_err("too deep");
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+    }
+
+    #[test]
+    fn a_function_is_checked_like_a_graph() {
+        let function = |input: &str| FunctionProto {
+            name: Some("f".into()),
+            input: vec!["a".into()],
+            output: vec!["b".into()],
+            node: vec![NodeProto {
+                op_type: Some("Identity".into()),
+                input: vec![input.into()],
+                output: vec!["b".into()],
+                ..NodeProto::default()
+            }],
+            opset_import: vec![OperatorSetIdProto { domain: None, version: Some(17) }],
+            ..FunctionProto::default()
+        };
+        let mut model = valid();
+        model.functions.push(function("a"));
+        read(&model).expect("valid");
+        assert_eq!(refused(|model| model.functions.push(function("x"))).kind(), ErrorKind::Corrupt);
+    }
+}
