@@ -33,6 +33,7 @@
 //! ```
 
 pub mod collective;
+pub mod dataset;
 pub mod inference_runtime;
 pub mod model;
 

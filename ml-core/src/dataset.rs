@@ -23,6 +23,16 @@ pub trait BatchSource: fmt::Debug + Send + Sync + 'static {
 /// One pass over the batches of a [`BatchSource`].
 pub type Batches<'a> = Box<dyn Iterator<Item = Result<RecordBatch>> + Send + 'a>;
 
+impl<S: BatchSource + ?Sized> BatchSource for Arc<S> {
+    fn schema(&self) -> SchemaRef {
+        (**self).schema()
+    }
+
+    fn scan(&self) -> Result<Batches<'_>> {
+        (**self).scan()
+    }
+}
+
 impl BatchSource for Table {
     fn schema(&self) -> SchemaRef {
         self.schema().clone()
@@ -145,12 +155,19 @@ impl Dataset {
             .ok_or_else(|| Error::invalid_input("no column has this role").with("role", format!("{role:?}")))
     }
 
-    /// Reads the rows from the start.
+    /// Where the rows come from.
+    #[must_use]
+    pub fn source(&self) -> &Arc<dyn BatchSource> {
+        &self.source
+    }
+
+    /// Reads the rows from the start, and makes sure that every batch has the columns of the schema.
     ///
     /// # Errors
-    /// As [`BatchSource::scan`].
+    /// As [`BatchSource::scan`]; [`InvalidInput`](crate::ErrorKind::InvalidInput), naming the column, when a batch in the
+    /// middle has other columns.
     pub fn scan(&self) -> Result<Batches<'_>> {
-        self.source.scan()
+        scan_checked(self.source.as_ref())
     }
 
     /// The same roles over other rows; for splits and transforms that keep the columns.
@@ -170,6 +187,40 @@ impl Dataset {
     /// As [`BatchSource::scan`].
     pub fn to_table(&self) -> Result<Table> {
         Table::new(self.schema(), self.scan()?.collect::<Result<_>>()?)
+    }
+}
+
+/// A scan whose every batch can be indexed by the columns of the schema. Names and types count; metadata and
+/// nullability do not, since files of one table often differ in them.
+pub(crate) fn scan_checked(source: &dyn BatchSource) -> Result<Batches<'_>> {
+    let schema = source.schema();
+    Ok(Box::new(source.scan()?.map(move |batch| {
+        let batch = batch?;
+        check_schema(&schema, batch.schema_ref())?;
+        Ok(batch)
+    })))
+}
+
+fn check_schema(expected: &SchemaRef, got: &SchemaRef) -> Result<()> {
+    if Arc::ptr_eq(expected, got) {
+        return Ok(());
+    }
+    if expected.fields().len() != got.fields().len() {
+        return Err(Error::invalid_input("a batch in the middle has another number of columns")
+            .with("expected", expected.fields().len())
+            .with("got", got.fields().len()));
+    }
+    match expected
+        .fields()
+        .iter()
+        .zip(got.fields())
+        .find(|(e, g)| e.name() != g.name() || e.data_type() != g.data_type())
+    {
+        Some((e, g)) => Err(Error::invalid_input("a column changed in the middle of the data")
+            .with("column", e.name())
+            .with("expected", e.data_type())
+            .with("got", format!("{} {}", g.name(), g.data_type()))),
+        None => Ok(()),
     }
 }
 

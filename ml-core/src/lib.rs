@@ -19,6 +19,7 @@ pub mod report;
 pub mod runtime;
 pub mod seed;
 pub mod signature;
+pub mod split;
 pub mod table;
 pub mod tensor;
 pub mod time;

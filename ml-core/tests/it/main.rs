@@ -7,3 +7,4 @@ mod onnx_proto;
 mod runtime;
 #[cfg(feature = "ort")]
 mod runtime_ort;
+mod split;
