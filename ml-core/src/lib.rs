@@ -12,6 +12,7 @@ pub mod conformance;
 pub mod dataset;
 pub mod error;
 pub mod id;
+pub mod metric;
 pub mod model;
 pub mod onnx;
 pub mod port;

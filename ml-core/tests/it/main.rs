@@ -2,6 +2,7 @@
 
 mod bundle;
 mod collective;
+mod metric;
 mod onnx;
 mod onnx_proto;
 mod runtime;
