@@ -36,6 +36,7 @@ pub mod collective;
 pub mod dataset;
 pub mod inference_runtime;
 pub mod model;
+pub mod trainer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 

@@ -25,6 +25,7 @@ pub mod table;
 pub mod tensor;
 pub mod time;
 pub mod trainer;
+pub mod transform;
 
 /// The one Arrow of the family: depend on this re-export rather than on a version of your own.
 pub use arrow;

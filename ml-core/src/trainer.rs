@@ -1,7 +1,18 @@
 //! Trainers: what turns a [`Dataset`] into a [`Model`] that can be exported.
+//!
+//! A trainer owns its preprocessing, which is fitted with it and exported in the same graph: the model takes raw columns.
+
+mod cholesky;
+mod export;
+pub mod linear;
+pub mod logistic;
+mod moments;
+pub(crate) mod rows;
+
+pub use export::bundle;
 
 use crate::{
-    CancelToken, Dataset, Model, Result, Seed,
+    CancelToken, Dataset, Error, Model, Result, Seed, Signature, Tensor,
     collective::{Collective, Solo},
     onnx::OnnxModel,
 };
@@ -117,6 +128,16 @@ pub trait TrainedModel: Model {
     fn checkpoint(&self) -> Result<Checkpoint>;
 }
 
+impl<M: TrainedModel + ?Sized> TrainedModel for Arc<M> {
+    fn to_onnx(&self) -> Result<OnnxModel> {
+        (**self).to_onnx()
+    }
+
+    fn checkpoint(&self) -> Result<Checkpoint> {
+        (**self).checkpoint()
+    }
+}
+
 /// A learning algorithm with its hyperparameters.
 ///
 /// # Contract
@@ -150,5 +171,44 @@ pub trait DynTrainer: fmt::Debug + Send + Sync {
 impl<T: Trainer> DynTrainer for T {
     fn fit_dyn(&self, data: &Dataset, context: &FitContext) -> Result<Arc<dyn TrainedModel>> {
         Ok(Arc::new(self.fit(data, context)?))
+    }
+}
+
+impl<T: Trainer + ?Sized> Trainer for Arc<T> {
+    type Model = T::Model;
+
+    fn fit(&self, data: &Dataset, context: &FitContext) -> Result<T::Model> {
+        (**self).fit(data, context)
+    }
+}
+
+/// A trainer chosen at run time is a trainer, so that what takes one takes `Arc<dyn DynTrainer>` too.
+impl Trainer for dyn DynTrainer {
+    type Model = Arc<dyn TrainedModel>;
+
+    fn fit(&self, data: &Dataset, context: &FitContext) -> Result<Arc<dyn TrainedModel>> {
+        self.fit_dyn(data, context)
+    }
+}
+
+/// Coefficients and intercept in the precision that graphs compute in.
+#[expect(clippy::cast_possible_truncation, reason = "the graph computes in FP32")]
+fn weights_of(coefficients: &[f64], intercept: f64) -> (Vec<f32>, f32) {
+    (coefficients.iter().map(|c| *c as f32).collect(), intercept as f32)
+}
+
+/// `matrix · beta + intercept`, row by row and in single precision, as the exported graph computes it.
+fn linear_scores(matrix: &Tensor, beta: &[f32], intercept: f32) -> Result<Vec<f32>> {
+    let rows = matrix.values::<f32>()?.chunks_exact(beta.len().max(1));
+    Ok(rows.map(|row| row.iter().zip(beta).map(|(x, b)| x * b).sum::<f32>() + intercept).collect())
+}
+
+/// Refuses a feature that is named as an output: one graph cannot have both.
+fn check_names(signature: &Signature) -> Result<()> {
+    let taken = |name: &str| signature.outputs().iter().any(|output| output.name == name);
+    match signature.inputs().iter().find(|input| taken(&input.name)) {
+        Some(input) => Err(Error::invalid_input("a feature has the name of an output of the model: rename it")
+            .with("column", &input.name)),
+        None => Ok(()),
     }
 }

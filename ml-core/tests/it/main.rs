@@ -9,3 +9,6 @@ mod runtime;
 #[cfg(feature = "ort")]
 mod runtime_ort;
 mod split;
+mod trainer;
+#[cfg(feature = "ort")]
+mod trainer_ort;
