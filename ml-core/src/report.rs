@@ -342,9 +342,16 @@ fn clip_to(text: &str, characters: usize) -> std::borrow::Cow<'_, str> {
     }
 }
 
-/// About how wide a text of 13 units is; East Asian characters and symbols count as two.
+/// About how wide a text of 13 units is, rather too wide than cut off.
 fn text_width(text: &str) -> f64 {
-    text.chars().map(|c| if c < '\u{1100}' { 6.9 } else { 13.0 }).sum()
+    let width = |c| match c {
+        '%' | '@' | 'm' | 'w' | 'M' | 'W' => 12.5,
+        '&' | '<' | '>' | '+' | '=' | '~' => 11.0,
+        '\u{1100}'.. => 13.0,
+        'A'..='Z' => 9.5,
+        _ => 7.6,
+    };
+    text.chars().map(width).sum()
 }
 
 #[cfg(test)]

@@ -59,10 +59,10 @@ impl Bars {
     }
 
     pub(super) fn render(&self, id: usize) -> Markup {
-        const TOP: f64 = 22.0;
         let groups = &self.groups[..self.groups.len().min(MOST_GROUPS)];
         let bars = || groups.iter().flat_map(|(_, bars)| bars);
         let reference = self.reference.as_ref().filter(|(value, _)| value.is_finite());
+        let start = if reference.is_some() { 22.0 } else { 8.0 };
 
         let labels: Vec<_> = groups.iter().map(|(label, _)| clip_to(label, 26)).collect();
         let left = labels.iter().map(|label| text_width(label)).fold(40.0, f64::max).min(210.0) + 10.0;
@@ -79,9 +79,9 @@ impl Bars {
             WIDTH - left - right,
         );
 
-        let thickness = if self.series.len() > 1 { 11.0 } else { 15.0 };
+        let thickness = if self.series.len() > 1 { 12.0 } else { 15.0 };
         let (inner_gap, outer_gap) = (3.0, 9.0);
-        let mut y = TOP;
+        let mut y = start;
         let placed: Vec<_> = groups
             .iter()
             .zip(&labels)
@@ -117,7 +117,7 @@ impl Bars {
             body: html! {
                 @for (tick, label) in scale.ticks(&self.axis) {
                     @let x = px(scale.at(tick));
-                    line.grid x1=(x) x2=(x) y1=(px(TOP - 6.0)) y2=(px(bottom)) {}
+                    line.grid x1=(x) x2=(x) y1=(px(start - 6.0)) y2=(px(bottom)) {}
                     text.tick x=(x) y=(px(bottom + 16.0)) text-anchor="middle" { (label) }
                 }
                 text.axis x=(px(left)) y=(px(bottom + 35.0)) { (clip_to(&self.axis.label, 80)) }
@@ -133,10 +133,10 @@ impl Bars {
                     }
                 }
                 @let zero = px(scale.at(0.0));
-                line.base x1=(zero) x2=(zero) y1=(px(TOP - 6.0)) y2=(px(bottom)) {}
+                line.base x1=(zero) x2=(zero) y1=(px(start - 6.0)) y2=(px(bottom)) {}
                 @if let Some((value, label)) = reference {
                     @let at = scale.at(*value);
-                    line.reference x1=(px(at)) x2=(px(at)) y1=(px(TOP - 6.0)) y2=(px(bottom)) {}
+                    line.reference x1=(px(at)) x2=(px(at)) y1=(px(start - 6.0)) y2=(px(bottom)) {}
                     text.tick x=(px(at)) y="11" text-anchor=(anchor(at, left, WIDTH - right)) { (clip_to(label, 60)) }
                 }
             },

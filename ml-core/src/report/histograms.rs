@@ -141,7 +141,7 @@ fn edge_labels(edges: &[f64], left: f64, width: f64) -> Vec<(f64, String)> {
         .iter()
         .enumerate()
         .filter(|(_, edge)| edge.is_finite())
-        .map(|(i, edge)| (left + i as f64 / bins as f64 * width, number::short(*edge)))
+        .map(|(i, edge)| (left + i as f64 / bins as f64 * width, trimmed(number::short(*edge))))
         .collect();
     let mut end = f64::NEG_INFINITY;
     labels
@@ -155,6 +155,15 @@ fn edge_labels(edges: &[f64], left: f64, width: f64) -> Vec<(f64, String)> {
             fits
         })
         .collect()
+}
+
+/// Without the zeros that end a fraction: an edge is a name, not a measurement.
+fn trimmed(number: String) -> String {
+    if number.contains('.') && !number.contains('e') {
+        number.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        number
+    }
 }
 
 fn pairs(values: &[f64]) -> Vec<f64> {
@@ -183,6 +192,6 @@ mod tests {
         let even: Vec<_> = edge_labels(&[0.0, 0.5, 1.0], 0.0, 600.0).into_iter().map(|label| label.1).collect();
         assert_eq!(even, ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         let open = edge_labels(&[f64::NEG_INFINITY, 3.0, 10.0, f64::INFINITY], 0.0, 600.0);
-        assert_eq!(open, [(200.0, "3.00".to_owned()), (400.0, "10.0".to_owned())]);
+        assert_eq!(open, [(200.0, "3".to_owned()), (400.0, "10".to_owned())]);
     }
 }

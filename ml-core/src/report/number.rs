@@ -47,6 +47,18 @@ pub fn count(n: u64) -> String {
     grouped(&n.to_string())
 }
 
+/// A count that may be a sum of weights: decimals only where it has a fraction.
+///
+/// ```
+/// use ml_core::report::number::weighted_count;
+///
+/// assert_eq!([weighted_count(26_115.0), weighted_count(12.5)], ["26,115", "12.50"]);
+/// ```
+#[must_use]
+pub fn weighted_count(n: f64) -> String {
+    fixed(n, if n.fract() == 0.0 { 0 } else { 2 })
+}
+
 /// A number with three significant digits, in powers of ten where it is very large or small.
 ///
 /// ```

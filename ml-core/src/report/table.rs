@@ -17,6 +17,8 @@ pub struct Table {
 
 impl Table {
     /// A table without rows.
+    ///
+    /// Columns without names make a list of names and values without a header.
     #[must_use]
     pub fn new(columns: impl IntoIterator<Item = Column>) -> Self {
         Self { caption: String::new(), columns: columns.into_iter().collect(), rows: Vec::new() }
@@ -38,12 +40,19 @@ impl Table {
 
     pub(super) fn render(&self) -> Markup {
         let blank = Cell::text("");
+        let has_header = self.columns.iter().any(|column| !column.name.is_empty());
         html! {
             div.scroll tabindex="0" role="group" {
-                table {
+                table class=[(!has_header).then_some("pairs")] {
                     @if !self.caption.is_empty() { caption { (clip(&self.caption)) } }
-                    thead {
-                        tr { @for column in &self.columns { th scope="col" class=[column.align.class()] { (clip(&column.name)) } } }
+                    @if has_header {
+                        thead {
+                            tr {
+                                @for column in &self.columns {
+                                    th scope="col" class=[column.align.class()] { (clip(&column.name)) }
+                                }
+                            }
+                        }
                     }
                     tbody {
                         @for row in self.rows.iter().take(MOST_ROWS) {
