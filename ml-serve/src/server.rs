@@ -25,7 +25,7 @@ use std::{fmt, sync::Arc};
 /// 7. `models` lists what `model` finds. (check: `listed_models_are_found`)
 /// 8. After `drain` the server is not ready and still answers. (check: `draining_still_answers`)
 /// 9. After `close` requests are [`Unavailable`](ml_core::ErrorKind::Unavailable), and `drain` opens nothing again. (check: `closed_refuses`)
-/// 10. `close` ends no earlier than the requests that were begun before it, and these are answered. (check: `close_waits_for_what_was_begun`)
+/// 10. A request that was begun before `close` is answered. (check: `what_was_begun_before_closing_is_answered`)
 ///
 /// ```
 /// # use ml_core::{onnx::graph::{Attribute, Domain, GraphBuilder}, signature::TensorSpec, tensor::DType};

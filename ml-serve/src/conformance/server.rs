@@ -133,7 +133,7 @@ pub async fn closed_refuses(subject: impl Server) {
 }
 
 /// Clause 10: what was begun is answered.
-pub async fn close_waits_for_what_was_begun(subject: impl Server) {
+pub async fn what_was_begun_before_closing_is_answered(subject: impl Server) {
     let model = first(&subject);
     let mut begun = pin!(subject.predict(request(&model, 64)));
     // Polled once, so that it has begun.
@@ -222,7 +222,7 @@ macro_rules! server_conformance {
             listed_models_are_found,
             draining_still_answers,
             closed_refuses,
-            close_waits_for_what_was_begun,
+            what_was_begun_before_closing_is_answered,
         }
     };
 }

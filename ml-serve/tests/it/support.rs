@@ -8,7 +8,7 @@ use ml_core::{
         OnnxModel,
         graph::{Attribute, Domain, GraphBuilder},
     },
-    port::{PredictionSink, RequestGuard, RequestMeta, Verdict},
+    port::{ModelSource, PredictionSink, RequestGuard, RequestMeta, Verdict},
     runtime::{LoadOptions, LoadReport, LoadedModel, native::NativeRuntime},
     signature::TensorSpec,
     tensor::DType,
@@ -46,9 +46,9 @@ pub(crate) fn point(source: &MemorySource, model: &str, to: u32) {
     source.point(name(model), CHAMPION.parse().expect("an alias"), version(to)).expect("published");
 }
 
-pub(crate) fn builder(source: &Arc<MemorySource>) -> ModelServerBuilder {
+pub(crate) fn builder<S: ModelSource>(source: &Arc<S>) -> ModelServerBuilder {
     let compute = Compute::new(NonZeroUsize::new(2).expect("not zero")).expect("threads");
-    ModelServer::builder(Arc::<MemorySource>::clone(source), compute)
+    ModelServer::builder(Arc::<S>::clone(source), compute)
         .runtime(Arc::new(Latin1Runtime))
         .runtime(Arc::new(NativeRuntime))
 }

@@ -1,5 +1,10 @@
 use crate::support::{ask, builder, hold, matrix, name, point, scale, scale_that_promises, scaled, source, version};
-use ml_core::ErrorKind;
+use async_trait::async_trait;
+use ml_core::{
+    Bundle, Error, ErrorKind, Result,
+    id::{ModelName, ModelRef, Version},
+    port::ModelSource,
+};
 use ml_serve::{MemorySource, ModelServer, Readiness, Response, Server, server::Refreshed};
 use std::{
     sync::{
@@ -147,6 +152,65 @@ async fn what_is_missing_is_named_and_the_rest_is_served() {
     point(&source, "late", 1);
     server.load().await.expect("published now");
     assert_eq!(server.readiness(), Readiness::Ready);
+}
+
+/// Counts what is fetched, and can be down.
+#[derive(Debug)]
+struct Watched {
+    source: Arc<MemorySource>,
+    fetches: AtomicU32,
+    is_down: AtomicBool,
+}
+
+impl Watched {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { source: source(), fetches: AtomicU32::new(0), is_down: AtomicBool::new(false) })
+    }
+}
+
+#[async_trait]
+impl ModelSource for Watched {
+    async fn resolve(&self, at: &ModelRef) -> Result<Version> {
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(Error::unavailable("the registry does not answer"));
+        }
+        self.source.resolve(at).await
+    }
+
+    async fn fetch(&self, name: &ModelName, version: Version) -> Result<Bundle> {
+        self.fetches.fetch_add(1, Ordering::Relaxed);
+        self.source.fetch(name, version).await
+    }
+}
+
+#[tokio::test]
+async fn a_version_is_loaded_once_for_all_references_and_callers() {
+    let source = Watched::new();
+    let server = builder(&source)
+        .serve("scale@champion".parse().expect("a reference"))
+        .serve("scale@1".parse().expect("a reference"))
+        .build()
+        .expect("valid");
+    let (one, other) = tokio::join!(server.load(), server.load());
+    one.and(other).expect("published");
+    assert_eq!(source.fetches.load(Ordering::Relaxed), 1);
+    assert_eq!(server.models().len(), 1);
+}
+
+#[tokio::test]
+async fn a_source_that_is_down_leaves_every_version_serving() {
+    let source = Watched::new();
+    let server = builder(&source).serve("scale@champion".parse().expect("a reference")).build().expect("valid");
+    server.load().await.expect("published");
+    point(&source.source, "scale", 2);
+    source.is_down.store(true, Ordering::Relaxed);
+    let error = server.refresh().await.remove(0).outcome.expect_err("down");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!((server.readiness(), ask_version(&server).await), (Readiness::Ready, 1));
+
+    source.is_down.store(false, Ordering::Relaxed);
+    server.load().await.expect("up again");
+    assert_eq!(ask_version(&server).await, 2);
 }
 
 #[tokio::test(start_paused = true)]
