@@ -1,5 +1,6 @@
 //! Development commands of ml-platform. Only the standard library, so that the command itself builds in a moment.
 
+mod contract;
 mod failure;
 mod graph;
 mod python;
@@ -16,9 +17,9 @@ use step::Steps;
 const HELP: &str = "\
 Development commands of ml-platform.
 
-  cargo xtask test    everything: format, lints, docs, tests, doctests, dependency rules, the quickstart.
+  cargo xtask test    everything: format, lints, docs, tests, doctests, rules of this workspace, the quickstart.
                       Sets up what the tests need under target/, on a bare machine too.
-  cargo xtask check   the fast part while you work: format, lints, dependency rules, unit tests.
+  cargo xtask check   the fast part while you work: format, lints, rules of this workspace, unit tests.
   cargo xtask data    writes examples/data/*.parquet anew from their source.
 ";
 
@@ -64,6 +65,7 @@ fn test() -> Result<()> {
     steps.run_and_repeat("doctests", doctests, &["test result:"])?;
     steps.call("star", graph::check_star)?;
     steps.call("duplicates", graph::check_duplicates)?;
+    steps.call("contracts", contract::check_contracts)?;
     if has(cargo(["deny", "--version"])) {
         steps.run("licenses and bans", cargo(["deny", "--all-features", "check", "bans", "licenses", "sources"]))?;
     } else {
@@ -81,6 +83,7 @@ fn check() -> Result<()> {
     steps.run("lints", lints())?;
     steps.call("star", graph::check_star)?;
     steps.call("duplicates", graph::check_duplicates)?;
+    steps.call("contracts", contract::check_contracts)?;
     steps.run_and_repeat("unit tests", cargo(["test", "--workspace", "--all-features", "--lib"]), &["test result:"])?;
     steps.summarize();
     Ok(())
