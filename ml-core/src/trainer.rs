@@ -144,8 +144,8 @@ impl<M: TrainedModel + ?Sized> TrainedModel for Arc<M> {
 /// 1. The same seed, data and threads give the same bytes of ONNX. (check: `fits_repeat`)
 /// 2. The exported graph predicts what the model predicts, within 1e-5 relative. (check: `export_predicts_the_same`)
 /// 3. A cancelled token ends the fit as [`Cancelled`](crate::ErrorKind::Cancelled). (check: `a_cancelled_fit_stops`)
-/// 4. No rows, no label, a label or weight that is null, NaN or infinite, and a negative weight are
-///    [`InvalidInput`](crate::ErrorKind::InvalidInput), naming the column. (check: `bad_data_is_named`)
+/// 4. No rows, no label, a label or weight that is null, NaN or infinite, a negative weight, and a total weight of zero
+///    are [`InvalidInput`](crate::ErrorKind::InvalidInput), naming the column. (check: `bad_data_is_named`)
 /// 5. A row of weight 2 counts as the row twice; a row of weight 0 counts not at all. (check: `weights_count_rows`)
 /// 6. The model keeps the contract of [`Model`]. (checks: those of [`Model`])
 pub trait Trainer: fmt::Debug + Send + Sync {

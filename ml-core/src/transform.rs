@@ -144,12 +144,15 @@ fn gather(collective: &dyn Collective, own: Vec<u8>) -> Result<Vec<Vec<u8>>> {
         .collect()
 }
 
-/// As [`gather`], for values with a JSON form.
+/// As [`gather`], for values with a JSON form. One member alone keeps its own as it is.
 fn gather_json<T: serde::Serialize + serde::de::DeserializeOwned>(
     collective: &dyn Collective,
-    own: &T,
+    own: T,
 ) -> Result<Vec<T>> {
-    let bytes = serde_json::to_vec(own)
+    if collective.world() == 1 {
+        return Ok(vec![own]);
+    }
+    let bytes = serde_json::to_vec(&own)
         .map_err(|source| Error::internal("statistics could not be written").with_source(source))?;
     gather(collective, bytes)?
         .iter()

@@ -232,7 +232,7 @@ impl Logistic {
                 let mut row = sums.row_mut(width);
                 row += &gradient;
                 sums[[width + 1, 0]] += loss;
-                // With one column only there is no second place beside the loss; there is always the intercept's.
+                // There is at least one feature, so this is not the place of the loss.
                 sums[[width + 1, p]] += weights;
                 Ok(())
             },

@@ -105,7 +105,7 @@ impl Fitting for Counts {
     fn finish(mut self: Box<Self>, collective: &dyn Collective) -> Result<Pass> {
         let own: Vec<(Bytes, f64)> = std::mem::take(&mut self.weights).into_iter().collect();
         self.size_bytes = 0;
-        for part in gather_json(collective, &own)? {
+        for part in gather_json(collective, own)? {
             part.iter().try_for_each(|(category, weight): &(Bytes, f64)| self.add(category, *weight))?;
         }
         let mut ranked: Vec<_> = self.weights.into_iter().collect();
@@ -209,7 +209,7 @@ impl FittedTransform for OneHotEncoded {
             &[index],
             vec![Attribute::ints("cats_int64s", 0..=other), Attribute::int("zeros", 1)],
         );
-        // From (batch, 1, categories) to (batch, categories).
+        // From (batch, 1, categories) to (batch, categories), also for a batch of no rows.
         let rows = graph.initializer(Tensor::vector(vec![-1_i64, other + 1]));
         Ok(graph.node(Domain::Onnx, "Reshape", &[cube, rows], vec![]))
     }

@@ -205,7 +205,7 @@ impl Fitting for Mode {
     fn finish(mut self: Box<Self>, collective: &dyn Collective) -> Result<Pass> {
         let own: Vec<Vec<(u32, f64)>> =
             self.weights.iter_mut().map(|weights| std::mem::take(weights).into_iter().collect()).collect();
-        for part in gather_json(collective, &own)? {
+        for part in gather_json(collective, own)? {
             for (column, (key, weight)) in part
                 .into_iter()
                 .enumerate()
@@ -281,7 +281,7 @@ impl Fitting for Median {
         let mut bins: Vec<f64> = self.selections.iter().flat_map(|selection| selection.bins.iter().copied()).collect();
         collective.all_reduce_sum(&mut bins)?;
         let own: Vec<Option<u32>> = self.selections.iter().map(|selection| selection.above).collect();
-        let above = gather_json(collective, &own)?;
+        let above = gather_json(collective, own)?;
         let bits = self.bits();
         let last = self.level + 1 == SHIFTS.len();
         let mut fill = Vec::with_capacity(self.columns.len());

@@ -126,7 +126,7 @@ impl Moments {
     /// # Errors
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput), naming the column, when all its values are missing.
     pub(super) fn merged(self, collective: &dyn Collective) -> Result<Self> {
-        let parts = gather_json(collective, &self.columns)?;
+        let parts = gather_json(collective, self.columns)?;
         let mut columns = vec![Moment::default(); self.names.len()];
         for part in parts {
             for (column, other) in columns.iter_mut().zip(part) {
