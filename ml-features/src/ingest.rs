@@ -1,0 +1,4 @@
+//! Bringing data in from outside.
+
+#[cfg(feature = "parquet")]
+pub mod parquet;
