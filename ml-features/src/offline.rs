@@ -126,12 +126,13 @@ impl Scan {
 /// 3. A definition that [`check_successor`](FeatureView::check_successor) refuses is [`Conflict`](ml_core::ErrorKind::Conflict), and the old one stays. (check: `breaking_changes_conflict`)
 /// 4. Rows from before a feature was added read as null there. (check: `added_features_are_null_in_old_rows`)
 /// 5. Appending to or scanning a view that was not applied is [`NotFound`](ml_core::ErrorKind::NotFound). (check: `unknown_views_are_not_found`)
-/// 6. `scan` gives every row appended, in order of arrival, as [`conform`](FeatureView::conform) made it: nulls, NaN and infinities among the values. (checks: `rows_come_back_in_order_of_arrival`, `values_come_back_as_written`)
-/// 7. A scan keeps to its event times and features. (checks: `scans_keep_to_their_range`, `scans_bring_the_features_asked_for`)
-/// 8. A scan sees the rows appended before it began and no others. (check: `scans_see_one_moment`)
-/// 9. Rows that do not fit the view are [`InvalidInput`](ml_core::ErrorKind::InvalidInput), and none of their batch is kept. (check: `rows_that_do_not_fit_are_refused`)
-/// 10. Appending no rows is allowed, and a view without rows scans as none. (check: `no_rows_are_no_trouble`)
-/// 11. Appends at one time are all kept. (check: `concurrent_appends_are_all_kept`)
+/// 6. Appending to or scanning a view by a definition that the applied one could not succeed is [`Conflict`](ml_core::ErrorKind::Conflict). (check: `other_definitions_conflict`)
+/// 7. `scan` gives every row appended, in order of arrival, as [`conform`](FeatureView::conform) made it: nulls, NaN and infinities among the values. (checks: `rows_come_back_in_order_of_arrival`, `values_come_back_as_written`)
+/// 8. A scan keeps to its event times and features. (checks: `scans_keep_to_their_range`, `scans_bring_the_features_asked_for`)
+/// 9. A scan sees the rows appended before it began and no others. (check: `scans_see_one_moment`)
+/// 10. Rows that do not fit the view are [`InvalidInput`](ml_core::ErrorKind::InvalidInput), and none of their batch is kept. (check: `rows_that_do_not_fit_are_refused`)
+/// 11. Appending no rows is allowed, and a view without rows scans as none. (check: `no_rows_are_no_trouble`)
+/// 12. Appends at one time are all kept. (check: `concurrent_appends_are_all_kept`)
 ///
 /// ```
 /// use futures_util::TryStreamExt;
@@ -178,8 +179,9 @@ pub trait OfflineStore: fmt::Debug + Send + Sync + 'static {
     /// Adds rows after those that are there: all of them, or on an error none.
     ///
     /// # Errors
-    /// [`NotFound`](ml_core::ErrorKind::NotFound) when the view was not applied, as [`FeatureView::conform`], and what the
-    /// place of the data gives.
+    /// [`NotFound`](ml_core::ErrorKind::NotFound) when the view was not applied,
+    /// [`Conflict`](ml_core::ErrorKind::Conflict) when it was applied otherwise, as [`FeatureView::conform`], and what the place
+    /// of the data gives.
     ///
     /// # Cancel safety
     /// A dropped append has kept all rows or none.
@@ -189,8 +191,9 @@ pub trait OfflineStore: fmt::Debug + Send + Sync + 'static {
     /// were not asked for.
     ///
     /// # Errors
-    /// [`NotFound`](ml_core::ErrorKind::NotFound) when the view was not applied or has no such feature, and what the place of
-    /// the data gives, here or in the stream.
+    /// [`NotFound`](ml_core::ErrorKind::NotFound) when the view was not applied or has no such feature,
+    /// [`Conflict`](ml_core::ErrorKind::Conflict) when it was applied otherwise, and what the place of the data gives, here
+    /// or in the stream.
     async fn scan(&self, view: &FeatureView, scan: Scan) -> Result<BoxStream<'static, Result<RecordBatch>>>;
 }
 

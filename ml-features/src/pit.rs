@@ -309,3 +309,39 @@ impl PointInTimeJoin {
 const SLACK: usize = 3;
 /// Rows that may be kept in any case.
 const SMALL: usize = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Entity;
+    use ml_core::arrow::{
+        array::{Int64Array, StringArray, TimestampSecondArray},
+        datatypes::Int64Type,
+    };
+    use std::sync::Arc;
+
+    #[test]
+    fn rows_that_lost_their_place_are_dropped() {
+        let entity = Entity::new("e".parse().expect("name"), [("key", DataType::Int64)]).expect("valid");
+        let features = [("value", DataType::Int64), ("text", DataType::Utf8)];
+        let view = FeatureView::new("v".parse().expect("name"), entity, "at", features).expect("valid");
+        let keys = || Arc::new(Int64Array::from_iter_values(0..1000)) as ArrayRef;
+        let times =
+            |second: i64| Arc::new(TimestampSecondArray::from(vec![second; 1000]).with_timezone("UTC")) as ArrayRef;
+        let spine = RecordBatch::try_from_iter([("key", keys()), ("label", times(1000))]).expect("batch");
+        let names = ["text", "value"].map(|name| name.parse().expect("name"));
+        let mut join = PointInTimeJoin::new(&view, &names, &Table::from(spine), "label").expect("fits");
+        for round in 0..200_i64 {
+            let values = Arc::new(Int64Array::from_iter_values((0..1000).map(|key| key * 1000 + round))) as ArrayRef;
+            let text =
+                Arc::new(StringArray::from_iter((0..1000).map(|key| (key % 2 == 0).then(|| format!("{round}")))));
+            let rows = [("key", keys()), ("at", times(round)), ("value", values), ("text", text as ArrayRef)];
+            join.push(&RecordBatch::try_from_iter(rows).expect("batch")).expect("fits");
+            assert!(join.kept_rows <= SLACK * 1000 + SMALL);
+        }
+        assert!(join.kept.len() < 200, "dropped at least once");
+        let columns = join.finish().expect("small");
+        assert!(columns[1].as_primitive::<Int64Type>().iter().eq((0..1000).map(|key| Some(key * 1000 + 199))));
+        assert!(columns[0].as_string::<i32>().iter().eq((0..1000).map(|key| (key % 2 == 0).then_some("199"))));
+    }
+}

@@ -93,6 +93,18 @@ pub async fn unknown_views_are_not_found(subject: impl OfflineStore) {
 }
 
 /// Clause 6.
+pub async fn other_definitions_conflict(subject: impl OfflineStore) {
+    let view = applied(&subject).await;
+    let entity = Entity::new("gate".parse().expect("a name"), [("gate", DataType::Int32)]).expect("valid");
+    let other = FeatureView::new(view.name().clone(), entity, "at", [("wind", DataType::Float64)]).expect("valid");
+    let error = subject.append(&other, batch(&[row("JFK", 1, 1.0)])).await.expect_err("another key");
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let error = subject.scan(&other, Scan::all()).await.err().expect("another key");
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(winds(&subject, &view, Scan::all()).await.is_empty());
+}
+
+/// Clause 7.
 pub async fn rows_come_back_in_order_of_arrival(subject: impl OfflineStore) {
     let view = applied(&subject).await;
     append(&subject, &view, &[row("JFK", 30, 1.0), row("JFK", 10, 2.0)]).await;
@@ -103,7 +115,7 @@ pub async fn rows_come_back_in_order_of_arrival(subject: impl OfflineStore) {
     assert_eq!(winds(&subject, &view, Scan::all()).await, expected);
 }
 
-/// Clause 6.
+/// Clause 7.
 pub async fn values_come_back_as_written(subject: impl OfflineStore) {
     let view = applied(&subject).await;
     let values = [Some(f64::NAN), Some(f64::INFINITY), Some(-0.0), None];
@@ -122,7 +134,7 @@ pub async fn values_come_back_as_written(subject: impl OfflineStore) {
     }
 }
 
-/// Clause 7.
+/// Clause 8.
 pub async fn scans_keep_to_their_range(subject: impl OfflineStore) {
     let view = applied(&subject).await;
     append(&subject, &view, &[row("JFK", 10, 1.0), row("JFK", 20, 2.0)]).await;
@@ -136,7 +148,7 @@ pub async fn scans_keep_to_their_range(subject: impl OfflineStore) {
     assert_eq!(winds(&subject, &view, Scan::all().with_during(EventTime::MIN..at(11))).await, [1.0]);
 }
 
-/// Clause 7.
+/// Clause 8.
 pub async fn scans_bring_the_features_asked_for(subject: impl OfflineStore) {
     let view = applied(&subject).await;
     append(&subject, &view, &[Row { note: Some("calm"), ..row("JFK", 1, 1.0) }]).await;
@@ -147,7 +159,7 @@ pub async fn scans_bring_the_features_asked_for(subject: impl OfflineStore) {
     assert_eq!(names(&scan(&subject, &view, two).await[0]), ["origin", "gate", "at", "known", "note", "wind"]);
 }
 
-/// Clause 8.
+/// Clause 9.
 pub async fn scans_see_one_moment(subject: impl OfflineStore) {
     let view = applied(&subject).await;
     append(&subject, &view, &[row("JFK", 1, 1.0)]).await;
@@ -158,7 +170,7 @@ pub async fn scans_see_one_moment(subject: impl OfflineStore) {
     assert_eq!(winds(&subject, &view, Scan::all()).await, [1.0, 2.0]);
 }
 
-/// Clause 9.
+/// Clause 10.
 pub async fn rows_that_do_not_fit_are_refused(subject: impl OfflineStore) {
     let view = applied(&subject).await;
     for (what, rows) in misfits() {
@@ -169,7 +181,7 @@ pub async fn rows_that_do_not_fit_are_refused(subject: impl OfflineStore) {
     assert!(winds(&subject, &view, Scan::all()).await.is_empty());
 }
 
-/// Clause 10.
+/// Clause 11.
 pub async fn no_rows_are_no_trouble(subject: impl OfflineStore) {
     let view = applied(&subject).await;
     assert!(winds(&subject, &view, Scan::all()).await.is_empty());
@@ -179,7 +191,7 @@ pub async fn no_rows_are_no_trouble(subject: impl OfflineStore) {
     assert_eq!(winds(&subject, &view, Scan::all()).await, [1.0]);
 }
 
-/// Clause 11.
+/// Clause 12.
 pub async fn concurrent_appends_are_all_kept(subject: impl OfflineStore) {
     let view = applied(&subject).await;
     let subject = Arc::new(subject);
@@ -211,6 +223,7 @@ macro_rules! offline_store_conformance {
             breaking_changes_conflict,
             added_features_are_null_in_old_rows,
             unknown_views_are_not_found,
+            other_definitions_conflict,
             rows_come_back_in_order_of_arrival,
             values_come_back_as_written,
             scans_keep_to_their_range,

@@ -12,6 +12,19 @@ use std::{
 };
 
 /// All rows in memory, for one process: for tests, and for data that is made anew at every start.
+///
+/// ```
+/// use ml_core::arrow::datatypes::DataType;
+/// use ml_features::{Entity, FeatureView, OfflineStore, offline::memory::MemoryOfflineStore};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let sensor = Entity::new("sensor".parse()?, [("id", DataType::Int64)])?;
+/// let view = FeatureView::new("climate".parse()?, sensor, "at", [("celsius", DataType::Float64)])?;
+/// let store = MemoryOfflineStore::new();
+/// store.apply(&view).await?;
+/// assert_eq!(store.views().await?, [view]);
+/// # Ok::<(), ml_core::Error>(()) }).unwrap();
+/// ```
 #[derive(Default)]
 pub struct MemoryOfflineStore {
     views: RwLock<BTreeMap<ViewName, Stored>>,
@@ -67,6 +80,7 @@ impl OfflineStore for MemoryOfflineStore {
         let rows = view.conform(&rows)?;
         let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
         let stored = views.get_mut(view.name()).ok_or_else(|| unknown_view(view.name()))?;
+        view.check_successor(&stored.view)?;
         stored.batches.push(rows);
         Ok(())
     }
@@ -76,7 +90,9 @@ impl OfflineStore for MemoryOfflineStore {
         // Batches are shared, not copied: the moment of the scan is this list.
         let batches = {
             let views = self.views.read().unwrap_or_else(PoisonError::into_inner);
-            views.get(view.name()).ok_or_else(|| unknown_view(view.name()))?.batches.clone()
+            let stored = views.get(view.name()).ok_or_else(|| unknown_view(view.name()))?;
+            view.check_successor(&stored.view)?;
+            stored.batches.clone()
         };
         let view = view.clone();
         let read = move |rows: RecordBatch| scan.select(&view, &rows);

@@ -4,7 +4,7 @@ use super::{OfflineCapabilities, Scan, unknown_view};
 use crate::{FeatureView, OfflineStore};
 use async_trait::async_trait;
 use futures_util::stream;
-use ml_core::{BoxStream, Compute, Error, ErrorKind, Result, arrow::array::RecordBatch, id::ViewName, time::EventTime};
+use ml_core::{BoxStream, Compute, Error, ErrorKind, Result, arrow::array::RecordBatch, time::EventTime};
 use parquet::{
     arrow::{
         ArrowWriter, ProjectionMask,
@@ -105,10 +105,10 @@ impl OfflineStore for ParquetOfflineStore {
     async fn scan(&self, view: &FeatureView, scan: Scan) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         scan.columns(view)?;
         let folder = self.root.join(view.name().as_str());
-        let name = view.name().clone();
+        let known = view.clone();
         let files = self
             .run(move |_| {
-                check_applied(&folder, &name)?;
+                check_applied(&folder, &known)?;
                 row_files(&folder)
             })
             .await?;
@@ -173,7 +173,7 @@ fn read_view(file: &Path) -> Result<FeatureView> {
 
 fn append(root: &Path, view: &FeatureView, rows: &RecordBatch) -> Result<()> {
     let folder = root.join(view.name().as_str());
-    check_applied(&folder, view.name())?;
+    check_applied(&folder, view)?;
     let rows = view.conform(rows)?;
     let temporary = temporary(&folder);
     let written = write_rows(&temporary, view, &rows).and_then(|()| {
@@ -238,8 +238,13 @@ fn temporary(folder: &Path) -> PathBuf {
     folder.join(format!(".{}.tmp", uuid::Uuid::now_v7().simple()))
 }
 
-fn check_applied(folder: &Path, name: &ViewName) -> Result<()> {
-    if folder.join(DEFINITION).exists() { Ok(()) } else { Err(unknown_view(name)) }
+/// Checks that the definition applied is the caller's or a successor of it.
+fn check_applied(folder: &Path, view: &FeatureView) -> Result<()> {
+    match read_view(&folder.join(DEFINITION)) {
+        Ok(applied) => view.check_successor(&applied),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(unknown_view(view.name())),
+        Err(error) => Err(error),
+    }
 }
 
 /// The files with rows, in order of arrival.

@@ -13,6 +13,13 @@ use std::{
 /// The latest rows in memory, for one process. They are gone with it; an offline store brings them back by materializing.
 ///
 /// Readers do not wait for each other, and for writers only where both come to the same one of 64 parts of a view.
+///
+/// ```
+/// use ml_features::{OnlineStore, online::memory::MemoryOnlineStore};
+///
+/// let abilities = MemoryOnlineStore::new().capabilities();
+/// assert!(abilities.can_delete && !abilities.is_durable);
+/// ```
 #[derive(Default)]
 pub struct MemoryOnlineStore {
     views: RwLock<HashMap<ViewName, Arc<Shards>>>,

@@ -31,7 +31,42 @@ use std::{
 ///
 /// The clock tells when `online` reads and up to when `materialize` copies. Joins run on the pool of [`Compute`].
 ///
-/// As a [`FeatureSource`] it completes requests that carry keys only.
+/// As a [`FeatureSource`] it completes requests that carry keys only. How it is used for training is shown at
+/// [`FeatureStore`].
+///
+/// ```
+/// use ml_core::arrow::array::{Array, Float64Array, Int64Array, RecordBatch, TimestampSecondArray};
+/// use ml_core::arrow::datatypes::DataType;
+/// use ml_core::{Compute, port::FeatureSource, time::{EventTime, ManualClock}};
+/// use ml_features::{Entity, FeatureStore, FeatureView, PairedStore};
+/// use ml_features::{offline::memory::MemoryOfflineStore, online::memory::MemoryOnlineStore};
+/// use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let clock = Arc::new(ManualClock::new("2026-01-01T00:00:00Z".parse()?));
+/// let store = PairedStore::new(MemoryOfflineStore::new(), MemoryOnlineStore::new(), Compute::new(NonZeroUsize::MIN)?)
+///     .with_clock(clock.clone());
+/// let sensor = Entity::new("sensor".parse()?, [("id", DataType::Int64)])?;
+/// let view = FeatureView::new("climate".parse()?, sensor, "at", [("celsius", DataType::Float64)])?
+///     .with_ttl(Duration::from_secs(3600));
+/// store.apply(&[view.clone()]).await?;
+///
+/// let at = "2025-12-31T23:30:00Z".parse::<EventTime>()?.as_micros() / 1_000_000;
+/// let rows = RecordBatch::try_from_iter([
+///     ("id", Arc::new(Int64Array::from(vec![7])) as _),
+///     ("at", Arc::new(TimestampSecondArray::from(vec![at]).with_timezone("UTC")) as _),
+///     ("celsius", Arc::new(Float64Array::from(vec![21.5])) as _),
+/// ]).unwrap();
+/// store.append(view.name(), rows.clone()).await?;
+/// let report = store.materialize(&[view.name().clone()], EventTime::MIN..EventTime::MAX).await?;
+/// assert_eq!((report.read(), report.written()), (1, 1));
+///
+/// let features = ["climate:celsius".parse()?];
+/// assert_eq!(**store.lookup(&features, &rows).await?.column(0), Float64Array::from(vec![21.5]));
+/// clock.advance(Duration::from_secs(3600));
+/// assert_eq!(store.lookup(&features, &rows).await?.column(0).null_count(), 1);
+/// # Ok::<(), ml_core::Error>(()) }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct PairedStore<Off, On> {
     offline: Off,
@@ -72,13 +107,13 @@ impl<Off: OfflineStore, On: OnlineStore> PairedStore<Off, On> {
 
     /// The half that keeps all rows.
     #[must_use]
-    pub fn offline(&self) -> &Off {
+    pub fn offline_store(&self) -> &Off {
         &self.offline
     }
 
     /// The half that keeps the latest rows.
     #[must_use]
-    pub fn online(&self) -> &On {
+    pub fn online_store(&self) -> &On {
         &self.online
     }
 
