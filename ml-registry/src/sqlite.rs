@@ -9,7 +9,7 @@
 //!
 //! The file belongs on a local disk: SQLite's locks do not hold on network file systems.
 
-use futures_util::{TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
 use ml_core::{
     BoxStream, Error, ErrorKind, Result,
     time::{Clock, CreatedTime, SystemClock},
@@ -278,6 +278,14 @@ pub(crate) fn failed(op: &'static str) -> impl Fn(sqlx::Error) -> Error {
 /// A value that we never write.
 pub(crate) fn unreadable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::corrupt("a row of the database cannot be read").with_source(source)
+}
+
+/// A listing, or one error where what it belongs to is not there.
+pub(crate) fn checked<'a, T: Send + 'a>(
+    check: impl Future<Output = Result<()>> + Send + 'a,
+    rows: BoxStream<'a, Result<T>>,
+) -> BoxStream<'a, Result<T>> {
+    Box::pin(stream::once(check).filter_map(|checked| future::ready(checked.err().map(Err))).chain(rows))
 }
 
 /// How many rows a listing reads at once: it holds no connection between two pages.

@@ -3,10 +3,10 @@
 use super::{no_number_left, registered_before, unknown_model, unknown_reference};
 use crate::{
     AliasChange, AliasMove, ModelRecord, NewVersion, Registry,
-    sqlite::{PAGE, SqliteDatabase, failed, pages, unreadable},
+    sqlite::{PAGE, SqliteDatabase, checked, failed, pages, unreadable},
 };
 use async_trait::async_trait;
-use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
+use futures_util::TryStreamExt as _;
 use ml_core::{
     BoxStream, Result,
     id::{Alias, At, Digest, ModelName, ModelRef, Version},
@@ -45,16 +45,10 @@ impl SqliteRegistry {
         name: &'a ModelName,
         rows: BoxStream<'a, Result<T>>,
     ) -> BoxStream<'a, Result<T>> {
-        let check = async move { has_model(&self.database.readers, name).await };
-        Box::pin(
-            stream::once(check)
-                .try_filter(|known| future::ready(!known))
-                .map(|unknown| match unknown {
-                    Ok(_) => Err(unknown_model(name)),
-                    Err(error) => Err(error),
-                })
-                .chain(rows),
-        )
+        let check = async move {
+            if has_model(&self.database.readers, name).await? { Ok(()) } else { Err(unknown_model(name)) }
+        };
+        checked(check, rows)
     }
 }
 

@@ -4,10 +4,10 @@ use super::{another_value, ended_run, started_before, unknown_run};
 use crate::{
     ExperimentTracker, MetricPoint, NewRun, Point, RunOutcome, RunRecord,
     run::RunEnd,
-    sqlite::{PAGE, SqliteDatabase, failed, pages, unreadable},
+    sqlite::{PAGE, SqliteDatabase, checked, failed, pages, unreadable},
 };
 use async_trait::async_trait;
-use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
+use futures_util::StreamExt as _;
 use ml_core::{
     BoxStream, Result,
     id::{ExperimentName, RunId},
@@ -151,15 +151,14 @@ impl ExperimentTracker for SqliteTracker {
     }
 
     fn metric_history<'a>(&'a self, run: &'a RunId, key: &'a str) -> BoxStream<'a, Result<MetricPoint>> {
-        let unknown = stream::once(async move {
-            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM run WHERE id = ?)")
+        let check = async move {
+            let is_known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM run WHERE id = ?)")
                 .bind(run.to_string())
                 .fetch_one(&self.database.readers)
                 .await
-                .map_err(failed("tracker.metric_history"))
-        })
-        .try_filter(|known| future::ready(!known))
-        .map(|unknown: Result<bool>| unknown.and_then(|_| Err(unknown_run(run))));
+                .map_err(failed("tracker.metric_history"))?;
+            if is_known { Ok(()) } else { Err(unknown_run(run)) }
+        };
         let rows = pages(
             (-1, i64::MIN, i64::MIN),
             |row: &(i64, i64, i64)| *row,
@@ -180,7 +179,7 @@ impl ExperimentTracker for SqliteTracker {
                 .map_err(failed("tracker.metric_history"))
             },
         );
-        Box::pin(unknown.chain(rows.map(|row| row.and_then(point))))
+        checked(check, Box::pin(rows.map(|row| row.and_then(point))))
     }
 
     fn experiments(&self) -> BoxStream<'_, Result<ExperimentName>> {
