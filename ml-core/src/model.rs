@@ -1,6 +1,6 @@
 //! Something that predicts.
 
-use crate::{Result, Signature, Tensors};
+use crate::{Error, Result, Signature, Tensors};
 use std::{fmt, sync::Arc};
 
 /// A fitted or loaded model: tensors in, tensors out.
@@ -63,4 +63,28 @@ impl<M: Model + ?Sized> Model for Box<M> {
     fn predict(&self, inputs: &Tensors) -> Result<Tensors> {
         (**self).predict(inputs)
     }
+}
+
+/// The output of classifiers with the probability of each class: `FP32` of shape `(rows, classes)`.
+pub const PROBABILITIES: &str = "probabilities";
+
+/// Takes the probability of the positive class, the last one, out of the outputs of a classifier: one number a row.
+///
+/// ```
+/// use ml_core::{Tensor, Tensors, model};
+///
+/// let outputs = Tensors::new().with("probabilities", Tensor::new([2, 2], vec![0.75_f32, 0.25, 0.5, 0.5])?)?;
+/// assert_eq!(model::positive_probabilities(&outputs)?, [0.25, 0.5]);
+/// # Ok::<(), ml_core::Error>(())
+/// ```
+///
+/// # Errors
+/// [`InvalidInput`](crate::ErrorKind::InvalidInput) when there are no such probabilities among the outputs.
+pub fn positive_probabilities(outputs: &Tensors) -> Result<Vec<f64>> {
+    let probabilities = outputs.require(PROBABILITIES)?;
+    let &[_, classes @ 1..=usize::MAX] = probabilities.shape() else {
+        return Err(Error::invalid_input("the probabilities are not of rows and classes")
+            .with("shape", format!("{:?}", probabilities.shape())));
+    };
+    Ok(probabilities.values::<f32>()?.chunks_exact(classes).map(|row| f64::from(row[classes - 1])).collect())
 }

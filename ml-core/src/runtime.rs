@@ -75,6 +75,23 @@ pub struct LoadedModel {
 /// 2. What `supports` refuses, `load` refuses as [`Unsupported`](crate::ErrorKind::Unsupported), naming what is not supported. (check: `unsupported_is_named`)
 /// 3. Bytes that are no ONNX model are an error, never a panic or abort. (check: `garbage_is_refused`)
 /// 4. A signature that is not the graph's is [`InvalidInput`](crate::ErrorKind::InvalidInput) at load. (check: `foreign_signature_is_refused`)
+///
+/// ```
+/// use ml_core::{InferenceRuntime, Model, Tensor, Tensors, signature::TensorSpec, tensor::DType};
+/// use ml_core::onnx::graph::{Domain, GraphBuilder};
+/// use ml_core::runtime::{LoadOptions, native::NativeRuntime};
+///
+/// let mut graph = GraphBuilder::new("squash");
+/// let x = graph.input(TensorSpec::batched("x", DType::Fp32, [1]))?;
+/// let y = graph.node(Domain::Onnx, "Sigmoid", &[x], vec![]);
+/// graph.output(y, TensorSpec::batched("y", DType::Fp32, [1]))?;
+///
+/// let loaded = NativeRuntime.load(&graph.finish()?, &LoadOptions::default())?;
+/// let outputs = loaded.model.predict(&Tensors::new().with("x", Tensor::column(vec![0.0_f32]))?)?;
+/// assert_eq!(outputs.require("y")?.values::<f32>()?, [0.5]);
+/// println!("{}", loaded.report); // what really runs it
+/// # Ok::<(), ml_core::Error>(())
+/// ```
 pub trait InferenceRuntime: fmt::Debug + Send + Sync + 'static {
     /// Whether [`load`](InferenceRuntime::load) can take this model, as far as can be told without loading.
     fn supports(&self, model: &OnnxModel) -> bool;

@@ -145,6 +145,17 @@ impl Table {
         Ok(Self { schema: self.schema.clone(), batches })
     }
 
+    /// Keeps the rows in which none of these columns is null.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when there is no such column.
+    pub fn drop_nulls<S: AsRef<str>>(&self, columns: &[S]) -> Result<Self> {
+        columns.iter().try_fold(self.clone(), |kept, column| {
+            let mask = compute::is_not_null(kept.column(column.as_ref())?.as_ref()).map_err(arrow_error)?;
+            kept.filter(&mask)
+        })
+    }
+
     /// Adds a column, or puts it in place of the one of that name.
     ///
     /// # Errors
@@ -229,6 +240,18 @@ mod tests {
         let kept =
             table().filter(&BooleanArray::from(vec![Some(false), None, Some(true), Some(true)])).expect("same length");
         assert_eq!(kept.floats("x").expect("numbers").iter().collect::<Vec<_>>(), [Some(3.0), None]);
+    }
+
+    #[test]
+    fn rows_with_nulls_are_dropped() {
+        let table = table()
+            .with_column("y", Arc::new(Int64Array::from(vec![Some(1), Some(2), None, None])))
+            .expect("same length");
+        assert_eq!(
+            table.drop_nulls(&["x", "y"]).expect("columns").floats("x").expect("numbers"),
+            Float64Array::from(vec![1.0])
+        );
+        assert!(table.drop_nulls(&["z"]).is_err());
     }
 
     #[test]

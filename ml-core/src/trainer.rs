@@ -33,6 +33,21 @@ impl Progress for Silent {
     fn metric(&self, _name: &str, _step: u64, _value: f64) {}
 }
 
+/// A closure as [`Progress`].
+struct OnMetric<F>(F);
+
+impl<F> fmt::Debug for OnMetric<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnMetric")
+    }
+}
+
+impl<F: Fn(&str, u64, f64) + Send + Sync> Progress for OnMetric<F> {
+    fn metric(&self, name: &str, step: u64, value: f64) {
+        (self.0)(name, step, value);
+    }
+}
+
 /// All that surrounds a fit. Made with [`FitContext::default`] and changed with the `with_` methods.
 #[non_exhaustive]
 #[derive(Debug, Clone)]
@@ -88,6 +103,19 @@ impl FitContext {
     pub fn with_progress(mut self, progress: impl Progress + 'static) -> Self {
         self.progress = Arc::new(progress);
         self
+    }
+
+    /// The same with a closure that hears of each step: the name of the number, the step, and its value.
+    ///
+    /// ```
+    /// use ml_core::trainer::FitContext;
+    ///
+    /// let context = FitContext::default().on_metric(|name, step, value| println!("step {step}: {name} {value:.4}"));
+    /// context.progress.metric("log_loss", 0, 0.6931);
+    /// ```
+    #[must_use]
+    pub fn on_metric(self, hear: impl Fn(&str, u64, f64) + Send + Sync + 'static) -> Self {
+        self.with_progress(OnMetric(hear))
     }
 
     /// The same with other members.
@@ -148,6 +176,26 @@ impl<M: TrainedModel + ?Sized> TrainedModel for Arc<M> {
 ///    are [`InvalidInput`](crate::ErrorKind::InvalidInput), naming the column. (check: `bad_data_is_named`)
 /// 5. A row of weight 2 counts as the row twice; a row of weight 0 counts not at all. (check: `weights_count_rows`)
 /// 6. The model keeps the contract of [`Model`]. (checks: those of [`Model`])
+///
+/// ```
+/// use ml_core::{Dataset, Model, Seed, Table, Trainer, arrow::array::{Float64Array, RecordBatch}, transform};
+/// use ml_core::trainer::{FitContext, TrainedModel, linear::{Ridge, RidgeParams}};
+/// use std::sync::Arc;
+///
+/// let batch = RecordBatch::try_from_iter([
+///     ("miles", Arc::new(Float64Array::from(vec![100.0, 200.0, 300.0])) as _),
+///     ("minutes", Arc::new(Float64Array::from(vec![30.0, 45.0, 60.0])) as _),
+/// ]).unwrap();
+/// let data = Dataset::new(Table::from(batch.clone())).features(["miles"])?.label("minutes")?;
+///
+/// let context = FitContext::default().with_seed(Seed::new(7));
+/// let model = Ridge::new(RidgeParams { l2: 0.0, ..Default::default() })?.fit(&data, &context)?;
+///
+/// let outputs = model.predict(&transform::inputs(model.signature(), &batch)?)?;
+/// assert!((outputs.require("prediction")?.values::<f32>()?[1] - 45.0).abs() < 1e-3);
+/// assert!(!model.to_onnx()?.bytes.is_empty());
+/// # Ok::<(), ml_core::Error>(())
+/// ```
 pub trait Trainer: fmt::Debug + Send + Sync {
     /// What a fit gives.
     type Model: TrainedModel;

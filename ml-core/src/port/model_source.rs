@@ -6,6 +6,25 @@ use async_trait::async_trait;
 use std::{fmt, sync::Arc};
 
 /// Where a server gets its models.
+///
+/// A source that has one model, baked into a device:
+///
+/// ```
+/// use ml_core::{Bundle, Error, Result, id::{ModelName, ModelRef, Version}, port::ModelSource};
+///
+/// #[derive(Debug)]
+/// struct Baked(Bundle);
+///
+/// #[async_trait::async_trait]
+/// impl ModelSource for Baked {
+///     async fn resolve(&self, at: &ModelRef) -> Result<Version> {
+///         if at.name.as_str() == "pump" { Ok(Version::FIRST) } else { Err(Error::not_found("no such model").with("model", at)) }
+///     }
+///     async fn fetch(&self, _name: &ModelName, _version: Version) -> Result<Bundle> {
+///         Ok(self.0.clone())
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait ModelSource: fmt::Debug + Send + Sync + 'static {
     /// Tells which version the reference means now. Cheap: servers ask again and again to see an alias move.

@@ -28,6 +28,20 @@ impl RequestMeta {
 }
 
 /// Hears of every prediction, on the request path: an implementation neither blocks nor fails.
+///
+/// ```
+/// use ml_core::{Tensors, port::{PredictionSink, RequestMeta}};
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
+/// #[derive(Debug, Default)]
+/// struct Rows(AtomicUsize);
+///
+/// impl PredictionSink for Rows {
+///     fn record(&self, _meta: &RequestMeta, inputs: &Tensors, _outputs: &Tensors) {
+///         self.0.fetch_add(inputs.rows(), Ordering::Relaxed);
+///     }
+/// }
+/// ```
 pub trait PredictionSink: fmt::Debug + Send + Sync + 'static {
     /// Takes note of a prediction. What cannot be kept is dropped and counted.
     fn record(&self, meta: &RequestMeta, inputs: &Tensors, outputs: &Tensors);

@@ -31,6 +31,23 @@ impl Candidate {
 }
 
 /// Decides whether a version may get an alias.
+///
+/// ```
+/// use ml_core::{Result, bundle, port::{Candidate, PromotionGate, Verdict}};
+///
+/// #[derive(Debug)]
+/// struct Audited;
+///
+/// #[async_trait::async_trait]
+/// impl PromotionGate for Audited {
+///     async fn review(&self, candidate: &Candidate) -> Result<Verdict> {
+///         Ok(match candidate.bundle.file(bundle::BIAS) {
+///             Some(_) => Verdict::Allow,
+///             None => Verdict::Refuse(vec!["there is no bias report".into()]),
+///         })
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait PromotionGate: fmt::Debug + Send + Sync + 'static {
     /// Looks at the evidence. Evidence that is missing is a reason to refuse, not an error.

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     Dataset, Error, Model, Result, Signature, Tensor, Tensors,
+    model::PROBABILITIES,
     onnx::{
         OnnxModel,
         graph::{Attribute, Domain, GraphBuilder},
@@ -412,7 +413,6 @@ fn softplus(z: f64) -> f64 {
 }
 
 const LABEL: &str = "label";
-const PROBABILITIES: &str = "probabilities";
 
 /// A step this often halved moves less than rounding does.
 const MAX_HALVINGS: u32 = 40;
