@@ -63,7 +63,7 @@ impl Platform {
             registry: Arc::new(SqliteRegistry::new(database.clone())),
             tracker: Arc::new(SqliteTracker::new(database)),
             artifacts: Arc::new(LocalArtifactStore::open(folder.join("artifacts")).await?),
-            runtimes: vec![Arc::new(NativeRuntime::default())],
+            runtimes: vec![Arc::new(NativeRuntime)],
             compute,
         })
     }

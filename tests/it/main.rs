@@ -1,0 +1,4 @@
+//! The crates together, as a host uses them.
+
+mod life;
+mod promise;
