@@ -5,7 +5,6 @@
 use indicatif::{ProgressBar, ProgressStyle};
 use ml_platform::core::arrow::{array::BooleanArray, datatypes::DataType};
 use ml_platform::core::report::{Axis, Curve, Curves, Page, Section};
-use ml_platform::core::tensor::json::{ReadTensor, WriteTensor};
 use ml_platform::core::trainer::{self, FitContext, logistic::Logistic};
 use ml_platform::core::{Dataset, Table, Tensors, bundle, dataset::Role};
 use ml_platform::core::{metric::BinaryScores, model::positive_probabilities, split, transform};
@@ -14,7 +13,8 @@ use ml_platform::govern::{AuditFrame, EvidenceGate, GateParams, GroupFairness, M
 use ml_platform::monitor::{DriftMonitor, KolmogorovSmirnov, Panel, PopulationStability, Reference, Sample};
 use ml_platform::monitor::{WindowParams, WindowSink};
 use ml_platform::registry::{AliasMove, GatedRegistry, NewVersion, Promotion};
-use ml_platform::{BiasAuditor, Error, Model, Platform, Result, Server, Trainer, serve::http};
+use ml_platform::serve::{Request, http};
+use ml_platform::{BiasAuditor, Error, Model, Platform, Result, Server, Trainer};
 use std::{path::Path, sync::Arc, time::Duration};
 
 const WEATHER: [&str; 6] = ["temp", "humid", "wind_speed", "precip", "pressure", "visib"];
@@ -108,9 +108,9 @@ async fn main() -> Result<()> {
     let server = Arc::new(platform.server().serve("late-arrival@champion".parse()?).sink(sink).build()?);
     server.load().await?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
-    let url = format!("http://{}/v2/models/{name}/infer", listener.local_addr().map_err(failed)?);
+    let url = format!("http://{}", listener.local_addr().map_err(failed)?);
     tokio::spawn(axum::serve(listener, http::router(server.clone())).into_future());
-    done(&step, &url);
+    done(&step, format!("{url}/v2/models/{name}"));
 
     let step = start("Predict August to December through HTTP, and watch for drift");
     let (mut by_month, mut apart) = (Vec::new(), 0.0_f64);
@@ -134,7 +134,7 @@ async fn main() -> Result<()> {
 
     let quality =
         Curves::new("Quality after training", Axis::new("month of 2013"), Axis::new("ROC AUC").range(0.5, 0.8));
-    let page = Page::new("Late arrivals out of New York", format!("{name}@{version}, bundle {}", bundle.digest()))
+    let page = Page::new("Late arrivals out of New York", format!("{name}@{version}, bundle {:.12}", bundle.digest()))
         .section(Section::new("Is it still good?").chart(quality.curve(Curve::line("served", by_month))))
         .section(audit.to_section())
         .section(drift.to_section("Drift: August to December against January to June"));
@@ -144,24 +144,16 @@ async fn main() -> Result<()> {
 }
 
 /// Asks the server as any client would, 2,000 rows a request.
-async fn ask(url: &str, inputs: &Tensors, step: &ProgressBar) -> Result<Vec<f64>> {
-    #[derive(serde::Deserialize)]
-    struct Answer<'a> {
-        #[serde(borrow)]
-        outputs: Vec<ReadTensor<'a>>,
-    }
+async fn ask(server: &str, inputs: &Tensors, step: &ProgressBar) -> Result<Vec<f64>> {
     let (client, mut scores) = (reqwest::Client::new(), Vec::new());
     for from in (0..inputs.rows()).step_by(2_000) {
         let some = inputs.slice_rows(from..inputs.rows().min(from + 2_000))?;
-        let tensors: Vec<_> = some.iter().map(|(name, tensor)| WriteTensor { name, tensor }).collect();
-        let sent = client.post(url).json(&serde_json::json!({ "inputs": tensors })).send().await.map_err(failed)?;
-        let body = sent.error_for_status().map_err(failed)?.text().await.map_err(failed)?;
-        let answer: Answer<'_> = serde_json::from_str(&body).map_err(failed)?;
-        let outputs =
-            answer.outputs.iter().try_fold(Tensors::new(), |all, one| all.with(&one.name, one.to_tensor()?))?;
-        scores.extend(positive_probabilities(&outputs)?);
-        step.set_message(format!("{} predictions", step.position()));
-        step.inc(some.rows() as u64);
+        let question = Request::new("late-arrival".parse()?, some);
+        let post = client.post(format!("{server}{}", http::client::path(&question)));
+        let answer = post.body(http::client::body(&question)?).send().await.map_err(failed)?;
+        let body = answer.error_for_status().map_err(failed)?.text().await.map_err(failed)?;
+        scores.extend(positive_probabilities(&http::client::read(&body)?.outputs)?);
+        step.set_message(format!("{} of {} rows", from, inputs.rows()));
     }
     Ok(scores)
 }

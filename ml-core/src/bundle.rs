@@ -15,7 +15,7 @@ use crate::{
 };
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, io::Write as _, path::Path, sync::Arc};
 
 /// The graph.
 pub const MODEL: &str = "model.onnx";
@@ -133,7 +133,8 @@ impl Bundle {
         Self::from_parts(manifest, files)
     }
 
-    /// Writes a folder; the manifest last, so that a folder with a manifest is whole.
+    /// Writes a folder. Every file is on the disk before the manifest is, so that a folder with a manifest is whole, also
+    /// after a crash.
     ///
     /// # Errors
     /// [`Conflict`](crate::ErrorKind::Conflict) when the folder holds a bundle already, [`Unavailable`](crate::ErrorKind::Unavailable) when it cannot be written.
@@ -146,13 +147,11 @@ impl Bundle {
             self.files.iter().map(|(path, bytes)| (path.as_str(), bytes)).chain([(MANIFEST, &self.manifest)])
         {
             let target = folder.join(path);
-            std::fs::create_dir_all(target.parent().unwrap_or(folder))
-                .and_then(|()| std::fs::write(&target, bytes))
-                .map_err(|source| {
-                    Error::unavailable("a file of the bundle cannot be written")
-                        .with("file", target.display())
-                        .with_source(source)
-                })?;
+            write_file(&target, bytes).map_err(|source| {
+                Error::unavailable("a file of the bundle cannot be written")
+                    .with("file", target.display())
+                    .with_source(source)
+            })?;
         }
         Ok(())
     }
@@ -395,6 +394,18 @@ fn check_path(path: &str) -> Result<()> {
     } else {
         Err(Error::invalid_input("not a path within a bundle").with("file", path.escape_debug()))
     }
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    // The name of the file is on the disk only once its folder is.
+    #[cfg(unix)]
+    std::fs::File::open(folder)?.sync_all()?;
+    Ok(())
 }
 
 fn read_file(path: &Path, expected_bytes: Option<u64>) -> Result<Bytes> {

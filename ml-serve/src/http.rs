@@ -22,6 +22,7 @@
 //!
 //! Time limits for headers and bodies, TLS and who may connect belong to the listener of the host.
 
+pub mod client;
 mod error;
 mod health;
 mod infer;

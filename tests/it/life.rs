@@ -10,18 +10,16 @@ use ml_platform::{
         Bundle, Dataset, Table, Tensors,
         arrow::array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray},
         bundle,
-        id::ModelName,
+        id::{ModelName, Version},
         model::positive_probabilities,
-        tensor::json::{ReadTensor, WriteTensor},
         trainer::{self, FitContext, logistic::Logistic},
         transform,
     },
     govern::{EvidenceGate, GateParams},
     monitor::{DriftMonitor, PopulationStability, Reference, Sample, WindowSink},
     registry::{AliasMove, GatedRegistry, NewVersion, Promotion},
-    serve::{Server, http},
+    serve::{Request as Question, Server, http},
 };
-use serde::Deserialize;
 use std::sync::Arc;
 use tower::ServiceExt as _;
 
@@ -57,22 +55,14 @@ pub(crate) fn bundle(model: &impl trainer::TrainedModel, rows: &RecordBatch) -> 
 }
 
 /// Asks over HTTP, and tells the version that answered.
-async fn ask(app: &axum::Router, inputs: &Tensors) -> Result<(String, Vec<f64>)> {
-    #[derive(Deserialize)]
-    struct Answer<'a> {
-        model_version: String,
-        #[serde(borrow)]
-        outputs: Vec<ReadTensor<'a>>,
-    }
-    let tensors: Vec<_> = inputs.iter().map(|(name, tensor)| WriteTensor { name, tensor }).collect();
-    let body = serde_json::json!({ "inputs": tensors }).to_string();
-    let request = Request::post("/v2/models/late/infer").body(Body::from(body)).expect("a request");
-    let response = app.clone().oneshot(request).await.expect("a router does not fail");
+async fn ask(app: &axum::Router, inputs: Tensors) -> Result<(Version, Vec<f64>)> {
+    let question = Question::new(name(), inputs);
+    let request = Request::post(http::client::path(&question)).body(Body::from(http::client::body(&question)?));
+    let response = app.clone().oneshot(request.expect("a request")).await.expect("a router does not fail");
     assert_eq!(response.status(), StatusCode::OK);
     let body = to_bytes(response.into_body(), 1 << 20).await.expect("a short body");
-    let answer: Answer<'_> = serde_json::from_slice(&body).expect("the protocol's form");
-    let outputs = answer.outputs.iter().try_fold(Tensors::new(), |all, one| all.with(&one.name, one.to_tensor()?))?;
-    Ok((answer.model_version, positive_probabilities(&outputs)?))
+    let answer = http::client::read(std::str::from_utf8(&body).expect("JSON is UTF-8"))?;
+    Ok((answer.version, positive_probabilities(&answer.outputs)?))
 }
 
 #[tokio::test]
@@ -93,8 +83,8 @@ async fn an_alias_that_moves_swaps_what_is_served_and_both_predict_as_in_process
         server.load().await?;
 
         let inputs = transform::inputs(model.signature(), &calm)?;
-        let (answered, served) = ask(&app, &inputs).await?;
-        assert_eq!(answered, version.to_string());
+        let (answered, served) = ask(&app, inputs.clone()).await?;
+        assert_eq!(answered, version);
         for (served, expected) in served.iter().zip(positive_probabilities(&model.predict(&inputs)?)?) {
             assert!((served - expected).abs() <= 1e-6, "{served} {expected}");
         }
@@ -148,7 +138,7 @@ async fn what_is_served_is_watched_against_the_reference_of_its_bundle() -> Resu
         monitor.watch(&name(), version, &bundle)?;
         let server = Arc::new(platform.server().serve("late@1".parse()?).sink(sink).build()?);
         server.load().await?;
-        ask(&http::router(server.clone()), &transform::inputs(model.signature(), &rows(shift))?).await?;
+        ask(&http::router(server.clone()), transform::inputs(model.signature(), &rows(shift))?).await?;
         server.close().await; // waits for the sink
 
         let report = monitor.report(&name(), version)?.drift;

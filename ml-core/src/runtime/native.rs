@@ -2,6 +2,7 @@
 
 mod elementwise;
 mod encode;
+mod kernel;
 mod linear;
 mod node;
 mod plan;

@@ -2,9 +2,10 @@
 
 use super::report::{Bins, ColumnDrift, DriftReport, Finding, Outcome, Picture};
 use ml_core::report::{Axis, Bar, Bars, Cell, Chart, Column, Fact, Histograms, Section, Table, Tone, number};
+use std::collections::BTreeMap;
 
 impl DriftReport {
-    /// The report as a section of a page: key facts, a table of all findings, and pictures of the columns that moved and
+    /// The report as a section of a page: key facts, a table of the findings, and pictures of the columns that moved and
     /// then of the others, twelve at most.
     ///
     /// ```
@@ -37,6 +38,7 @@ impl DriftReport {
             Fact::new("Current rows", number::count(self.current_rows)),
         ];
         let mut section = Section::new(heading).facts(facts).table(self.table());
+        section = self.left_out().into_iter().fold(section, Section::text);
         if !self.unknown.is_empty() {
             section = section.text(format!("Not in the reference: {}.", self.unknown.join(", ")));
         }
@@ -52,18 +54,38 @@ impl DriftReport {
             Column::number("Statistic"),
             Column::number("Threshold"),
             Column::number("p, corrected"),
-            Column::number("Missing, reference"),
-            Column::number("Missing, current"),
+            Column::number("Missing"),
             Column::text("Outcome"),
         ];
-        let findings = self.columns.iter().flat_map(|column| column.findings.iter().map(move |f| (column, f)));
-        findings.fold(Table::new(header), |table, (column, finding)| table.row(row(column, finding)))
+        let rows = self.findings().filter(|(_, finding)| is_applicable(finding));
+        rows.fold(Table::new(header), |table, (column, finding)| table.row(row(column, finding)))
+    }
+
+    /// What no row of the table is about: a sentence for each method and reason, with the columns it is not made for.
+    fn left_out(&self) -> Vec<String> {
+        let mut groups: BTreeMap<(&str, String), Vec<&str>> = BTreeMap::new();
+        for (column, finding) in self.findings().filter(|(_, finding)| !is_applicable(finding)) {
+            groups.entry((&finding.method, finding.outcome.to_string())).or_default().push(&column.name);
+        }
+        groups
+            .into_iter()
+            .map(|((method, outcome), names)| format!("{method} is {outcome} ({}).", names.join(", ")))
+            .collect()
+    }
+
+    fn findings(&self) -> impl Iterator<Item = (&ColumnDrift, &Finding)> {
+        self.columns.iter().flat_map(|column| column.findings.iter().map(move |finding| (column, finding)))
     }
 }
 
-fn row(column: &ColumnDrift, finding: &Finding) -> [Cell; 8] {
+fn is_applicable(finding: &Finding) -> bool {
+    !matches!(finding.outcome, Outcome::NotApplicable(_))
+}
+
+fn row(column: &ColumnDrift, finding: &Finding) -> [Cell; 7] {
     let optional = |value: Option<f64>, cell: fn(f64) -> Cell| value.map_or(Cell::text("–"), cell);
-    let share = |share: f64| Cell::percent(share, 1);
+    let share = |share: Option<f64>| share.map_or_else(|| "–".into(), |share| number::percent(share, 1));
+    let current = column.current.and_then(|count| count.missing_share());
     let tone = match finding.outcome {
         Outcome::Moved => Tone::Bad,
         Outcome::NotMoved => Tone::Good,
@@ -76,8 +98,7 @@ fn row(column: &ColumnDrift, finding: &Finding) -> [Cell; 8] {
         optional(finding.statistic, |statistic| Cell::number(statistic, 4)),
         Cell::number(finding.threshold, 2),
         optional(finding.adjusted_p_value, |p| Cell::text(number::short(p))),
-        optional(column.reference.missing_share(), share),
-        optional(column.current.and_then(|count| count.missing_share()), share),
+        Cell::text(format!("{} → {}", share(column.reference.missing_share()), share(current))),
         Cell::text(finding.outcome.to_string()).tone(tone),
     ]
 }

@@ -1,8 +1,8 @@
 //! One number in, one number out: `Imputer`, `Scaler`, `Sigmoid`.
 
 use super::{
+    kernel::{Frame, Kernel, Lowered, Slot, Type},
     node::{Node, matrix},
-    plan::{Frame, Kernel, Lowered, Slot, Type},
 };
 use crate::{Error, Result, tensor::DType};
 

@@ -1,8 +1,8 @@
 //! Categories to numbers: `LabelEncoder`, `OneHotEncoder`.
 
 use super::{
+    kernel::{Frame, Kernel, Lowered, Slot, Type},
     node::Node,
-    plan::{Frame, Kernel, Lowered, Slot, Type},
 };
 use crate::{
     Error, Result,

@@ -2,8 +2,8 @@
 
 use super::{
     elementwise::logistic,
+    kernel::{Frame, Kernel, Lowered, Slot, Type},
     node::{Node, matrix},
-    plan::{Frame, Kernel, Lowered, Slot, Type},
 };
 use crate::{Error, Result, tensor::DType};
 

@@ -1,6 +1,6 @@
 //! A node as the operator families read it: operands resolved, attributes by name and type.
 
-use super::plan::{Slot, Type};
+use super::kernel::{Slot, Type};
 use crate::{
     Error, Result, Tensor,
     onnx::{

@@ -1,8 +1,8 @@
 //! Shapes and element types: `Cast`, `Concat`, `Identity`, `Reshape`.
 
 use super::{
+    kernel::{Frame, Kernel, Lowered, Slot, Type},
     node::{Node, matrix},
-    plan::{Frame, Kernel, Lowered, Slot, Type},
 };
 use crate::{
     Error, Result,
