@@ -281,6 +281,7 @@ impl Histogram {
         let scale = counts.len() as f64 / (f64::from(self.high) - low);
         for &value in values.iter().filter(|value| !value.is_nan()) {
             // A cast saturates: what lies beyond falls into the first and last bin, infinities too.
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "see above")]
             let bin = ((f64::from(value) - low) * scale) as usize;
             counts[bin.min(last)] += 1;
         }

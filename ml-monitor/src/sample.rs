@@ -87,7 +87,9 @@ impl Sample {
     /// # Errors
     /// [`InvalidInput`](ml_core::ErrorKind::InvalidInput) when the name is there already or the length is another.
     pub fn with_numbers(self, name: impl Into<String>, values: impl IntoIterator<Item = f64>) -> Result<Self> {
-        self.with_singles(name.into(), values.into_iter().map(|value| single(value as f32)).collect())
+        #[expect(clippy::cast_possible_truncation, reason = "columns are compared in single precision")]
+        let values = values.into_iter().map(|value| single(value as f32)).collect();
+        self.with_singles(name.into(), values)
     }
 
     /// Adds a column of text; `None` is a missing value.

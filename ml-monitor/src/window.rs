@@ -276,6 +276,7 @@ pub(crate) fn sample_of(inputs: &Tensors, outputs: &Tensors) -> Result<Sample> {
 }
 
 /// Deals the elements of rows out to columns.
+#[expect(clippy::cast_possible_truncation, reason = "columns are compared in single precision")]
 fn push(columns: &mut [Buffer], data: &TensorData) {
     /// One arm a number type: what it is in single precision.
     macro_rules! numbers {

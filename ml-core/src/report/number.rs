@@ -77,7 +77,9 @@ pub fn short(value: f64) -> String {
         scientific(value)
     } else {
         let magnitude = size.log10().floor();
-        fixed(value, (2.0 - magnitude).clamp(0.0, 6.0) as usize)
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number from 0 to 6")]
+        let decimals = (2.0 - magnitude).clamp(0.0, 6.0) as usize;
+        fixed(value, decimals)
     }
 }
 

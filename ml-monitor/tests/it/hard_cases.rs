@@ -96,6 +96,7 @@ fn many_categories_in_few_rows_are_not_drift() {
 fn single_and_double_precision_are_the_same_values() {
     let steps = |i: u32| f64::from(i % 10) * 0.1;
     let training = numbers((0..500).map(steps));
+    #[expect(clippy::cast_possible_truncation, reason = "what the wire does")]
     let serving = numbers((0..500).map(|i| f64::from(steps(i) as f32)));
     let report = compare(&training, &serving);
     assert_eq!(report.columns[0].findings[0].statistic, Some(0.0), "{report}");

@@ -24,7 +24,7 @@ async fn ten_processes_that_start_at_once_share_a_folder() {
 
     let registered: BTreeSet<u32> =
         said.iter().filter_map(|line| line.strip_prefix("registered ")?.parse().ok()).collect();
-    let total = PROCESSES as u32 * TURNS;
+    let total = u32::try_from(PROCESSES).expect("ten") * TURNS;
     assert_eq!(registered, (1..=total).collect(), "every number was given once");
     let moved = said.iter().filter(|line| *line == "moved").count();
 

@@ -2,6 +2,12 @@
 //!
 //! Simard and L'Ecuyer 2011, "Computing the Two-Sided Kolmogorov-Smirnov Distribution": which formula is precise where.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "sample sizes and what is counted up to them are whole numbers of zero or more"
+)]
+
 use std::f64::consts::PI;
 
 /// The probability that the statistic of `n` values is at least `x`.
