@@ -75,6 +75,7 @@ pub struct LoadedModel {
 /// 2. What `supports` refuses, `load` refuses as [`Unsupported`](crate::ErrorKind::Unsupported), naming what is not supported. (check: `unsupported_is_named`)
 /// 3. Bytes that are no ONNX model are an error, never a panic or abort. (check: `garbage_is_refused`)
 /// 4. A signature that is not the graph's is [`InvalidInput`](crate::ErrorKind::InvalidInput) at load. (check: `foreign_signature_is_refused`)
+/// 5. A model gives what the operators of its graph compute, and the report names what runs it. (check: `loaded_models_predict`)
 ///
 /// ```
 /// use ml_core::{InferenceRuntime, Model, Tensor, Tensors, signature::TensorSpec, tensor::DType};

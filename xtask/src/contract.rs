@@ -7,7 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Every check that a clause names is a function of a suite, and every function of a suite is run by its macro.
+/// Every check that a clause names is a function of a suite, every function of a suite is named by a clause and run by its
+/// macro.
 pub(crate) fn check_contracts() -> Result<()> {
     let mut sources = Vec::new();
     for member in read_folder(&root())? {
@@ -22,6 +23,7 @@ pub(crate) fn check_contracts() -> Result<()> {
     let written: BTreeSet<&str> = suites.iter().flat_map(|(_, text)| functions(text)).collect();
     let mut broken: Vec<String> =
         named.difference(&written).map(|check| format!("a clause names `{check}`, which no suite has")).collect();
+    broken.extend(written.difference(&named).map(|check| format!("`{check}` of a suite is named by no clause")));
     for (path, text) in &suites {
         broken.extend(
             unlisted(text).map(|check| format!("`{check}` of {} is not in the list of its macro", path.display())),
@@ -40,7 +42,9 @@ fn named_checks(text: &str) -> impl Iterator<Item = &str> {
     ["(check:", "(checks:"].into_iter().flat_map(move |mark| text.split(mark).skip(1)).flat_map(|rest| {
         let list = rest.split(')').next().unwrap_or_default();
         // Odd parts are between backticks. A trait stands there too, where its checks are meant.
-        list.split('`').skip(1).step_by(2).filter(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        let is_name =
+            |name: &&str| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        list.split('`').skip(1).step_by(2).filter(is_name)
     })
 }
 
@@ -84,8 +88,8 @@ mod tests {
     #[test]
     fn checks_are_found_in_clauses() {
         let text =
-            "/// 1. A. (check: `a_b`)\n/// 2. B, (checks: `c`,\n/// `d_e`)\n/// 3. C. (checks: those of [`Model`])";
-        assert_eq!(named_checks(text).collect::<Vec<_>>(), ["a_b", "c", "d_e"]);
+            "/// 1. A. (check: `a_b`)\n/// 2. B, (checks: `c`,\n/// `d_e256`)\n/// 3. C. (checks: those of [`Model`])";
+        assert_eq!(named_checks(text).collect::<Vec<_>>(), ["a_b", "c", "d_e256"]);
     }
 
     #[test]

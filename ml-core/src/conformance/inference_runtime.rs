@@ -38,7 +38,7 @@ fn load(runtime: &impl InferenceRuntime) -> Subject<Arc<dyn Model>> {
     Subject::with_samples(loaded.model, samples)
 }
 
-/// Clause 1, and what the regression of the suite really gives.
+/// Clause 5, on the regression of the suite, worked out by hand.
 pub async fn loaded_models_predict(subject: impl InferenceRuntime) {
     assert!(subject.supports(&regression()));
     let loaded = subject.load(&regression(), &LoadOptions::default()).expect("every runtime runs a regression");
