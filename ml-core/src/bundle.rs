@@ -38,7 +38,12 @@ pub const PROVENANCE: &str = "provenance.json";
 /// The list of all other files, beside them on disk.
 pub const MANIFEST: &str = "manifest.json";
 
-/// How far a replayed output may be from the golden one, relative and absolute.
+/// How far apart two outputs may be to count as the same: this times the expected number where that is above 1, and this
+/// itself below. NaN is the same as NaN, and an infinity only as itself; what is no float has to be equal.
+///
+/// Below 1 the bound is absolute, since a small output is often the difference of large ones, or the sigmoid of a large
+/// number: there the digits of single precision that are lost before it are many more than 1e-5 of it. A probability of
+/// 1e-6 is hence told from 1e-4, and not from 2e-6. All that compares outputs of two engines in this family means this.
 pub const GOLDEN_TOLERANCE: f64 = 1e-5;
 
 /// Sizes and hashes of the files of a bundle.
@@ -344,27 +349,38 @@ fn check_close(expected: &Tensors, got: &Tensors) -> Result<()> {
                 .with("expected", format!("{:?}", expected.shape()))
                 .with("got", format!("{:?}", got.shape())));
         }
-        let far = match (expected.data(), got.data()) {
-            (TensorData::Fp32(a), TensorData::Fp32(b)) => a
-                .iter()
-                .zip(b)
-                .find(|(a, b)| !is_close(f64::from(**a), f64::from(**b)))
-                .map(|(a, b)| (f64::from(*a), f64::from(*b))),
-            (TensorData::Fp64(a), TensorData::Fp64(b)) => {
-                a.iter().zip(b).find(|(a, b)| !is_close(**a, **b)).map(|(a, b)| (*a, *b))
+        if expected.dtype() != got.dtype() {
+            return Err(differs(name).with("expected", expected.dtype()).with("got", got.dtype()));
+        }
+        match (floats(expected.data()), floats(got.data())) {
+            (Some(expected), Some(got)) => {
+                if let Some((a, b)) = expected.iter().zip(&got).find(|(a, b)| !is_close(**a, **b)) {
+                    return Err(differs(name).with("expected", a).with("got", b));
+                }
             }
-            (a, b) if a == b => None,
+            _ if expected == got => {}
             _ => return Err(differs(name)),
-        };
-        if let Some((a, b)) = far {
-            return Err(differs(name).with("expected", a).with("got", b));
         }
     }
     Ok(())
 }
 
-fn is_close(a: f64, b: f64) -> bool {
-    a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= GOLDEN_TOLERANCE * a.abs().max(1.0)
+/// Whether an output is the expected one, up to [`GOLDEN_TOLERANCE`].
+pub(crate) fn is_close(expected: f64, got: f64) -> bool {
+    let near = || (expected - got).abs() <= GOLDEN_TOLERANCE * expected.abs().max(1.0);
+    // An infinity would make the bound infinite, and everything near.
+    expected == got || (expected.is_nan() && got.is_nan()) || (expected.is_finite() && near())
+}
+
+/// The numbers of a float tensor.
+pub(crate) fn floats(data: &TensorData) -> Option<Vec<f64>> {
+    match data {
+        TensorData::Fp16(values) => Some(values.iter().map(|value| value.to_f64()).collect()),
+        TensorData::Bf16(values) => Some(values.iter().map(|value| value.to_f64()).collect()),
+        TensorData::Fp32(values) => Some(values.iter().map(|&value| f64::from(value)).collect()),
+        TensorData::Fp64(values) => Some(values.clone()),
+        _ => None,
+    }
 }
 
 fn encode(value: &impl Serialize) -> Result<Bytes> {
@@ -428,4 +444,39 @@ fn read_file(path: &Path, expected_bytes: Option<u64>) -> Result<Bytes> {
             .with("got", meta.len()));
     }
     std::fs::read(path).map(Bytes::from).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tensor;
+    use half::f16;
+
+    #[test]
+    fn outputs_are_close_relative_above_one_and_absolute_below() {
+        let same = [(1000.0, 1000.009), (1e-6, 9e-6), (f64::NAN, f64::NAN), (f64::INFINITY, f64::INFINITY)];
+        let differ = [
+            (1000.0, 1000.02),
+            (1e-6, 2e-5),
+            (f64::NAN, 0.0),
+            (0.0, f64::NAN),
+            (f64::INFINITY, 5.0),
+            (5.0, f64::INFINITY),
+            (f64::INFINITY, f64::NEG_INFINITY),
+        ];
+        assert!(same.iter().all(|(a, b)| is_close(*a, *b)));
+        assert!(differ.iter().all(|(a, b)| !is_close(*a, *b)));
+    }
+
+    #[test]
+    fn half_precision_is_compared_as_the_other_floats() {
+        let halves = |values: [f32; 2]| {
+            let values = values.map(f16::from_f32).to_vec();
+            Tensors::new().with("y", Tensor::vector(values)).expect("one name")
+        };
+        check_close(&halves([f32::NAN, 0.5]), &halves([f32::NAN, 0.5])).expect("NaN is the same as NaN");
+        assert!(check_close(&halves([1.0, 0.5]), &halves([1.0, 0.25])).is_err());
+        let single = Tensors::new().with("y", Tensor::vector(vec![f32::NAN, 0.5])).expect("one name");
+        assert!(check_close(&halves([f32::NAN, 0.5]), &single).is_err(), "another element type");
+    }
 }

@@ -141,7 +141,8 @@ pub struct Checkpoint {
 /// A model fresh from its trainer.
 ///
 /// # Contract
-/// The exported graph predicts what the model predicts, within 1e-5 relative. (check: `export_predicts_the_same`)
+/// The exported graph predicts what the model predicts, within
+/// [`GOLDEN_TOLERANCE`](crate::bundle::GOLDEN_TOLERANCE). (check: `export_predicts_the_same`)
 pub trait TrainedModel: Model {
     /// Exports the model with its fitted transforms as one ONNX graph.
     ///
@@ -170,7 +171,8 @@ impl<M: TrainedModel + ?Sized> TrainedModel for Arc<M> {
 ///
 /// # Contract
 /// 1. The same seed, data and threads give the same bytes of ONNX. (check: `fits_repeat`)
-/// 2. The exported graph predicts what the model predicts, within 1e-5 relative. (check: `export_predicts_the_same`)
+/// 2. The exported graph predicts what the model predicts, within
+///    [`GOLDEN_TOLERANCE`](crate::bundle::GOLDEN_TOLERANCE). (check: `export_predicts_the_same`)
 /// 3. A cancelled token ends the fit as [`Cancelled`](crate::ErrorKind::Cancelled). (check: `a_cancelled_fit_stops`)
 /// 4. No rows, no label, a label or weight that is null, NaN or infinite, a negative weight, and a total weight of zero
 ///    are [`InvalidInput`](crate::ErrorKind::InvalidInput), naming the column. (check: `bad_data_is_named`)

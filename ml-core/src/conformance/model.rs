@@ -5,6 +5,7 @@
 
 use crate::{
     ErrorKind, Model, Seed, Signature, Tensor, Tensors,
+    bundle::{floats, is_close},
     seed::RandomStream,
     signature::{Dim, TensorSpec},
     tensor::{DType, TensorData},
@@ -129,7 +130,7 @@ pub async fn no_rows_give_no_rows<M: Model>(subject: Subject<M>) {
     assert!(outputs.iter().all(|(_, tensor)| tensor.rows() == 0));
 }
 
-/// Asserts that outputs are the same to 1e-5, relative above one; NaN is NaN, and everything but floats is the same exactly.
+/// Asserts that outputs are the same within [`GOLDEN_TOLERANCE`](crate::bundle::GOLDEN_TOLERANCE).
 ///
 /// # Panics
 /// When they are not.
@@ -141,22 +142,11 @@ pub fn assert_close(expected: &Tensors, got: &Tensors) {
         match (floats(expected.data()), floats(got.data())) {
             (Some(expected), Some(got)) => {
                 for (at, (a, b)) in expected.iter().zip(&got).enumerate() {
-                    let close = a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-5 * a.abs().max(1.0);
-                    assert!(close, "{name}[{at}]: expected {a}, got {b}");
+                    assert!(is_close(*a, *b), "{name}[{at}]: expected {a}, got {b}");
                 }
             }
             _ => assert_eq!(expected, got, "{name}"),
         }
-    }
-}
-
-fn floats(data: &TensorData) -> Option<Vec<f64>> {
-    match data {
-        TensorData::Fp16(values) => Some(values.iter().map(|value| value.to_f64()).collect()),
-        TensorData::Bf16(values) => Some(values.iter().map(|value| value.to_f64()).collect()),
-        TensorData::Fp32(values) => Some(values.iter().map(|&value| f64::from(value)).collect()),
-        TensorData::Fp64(values) => Some(values.clone()),
-        _ => None,
     }
 }
 

@@ -23,7 +23,8 @@ use std::sync::Arc;
 /// `Identity`, `Reshape` and `Sigmoid` of `ai.onnx`. A load resolves every name and shape, so that a call is one pass over flat
 /// arrays. A call works on the thread that makes it, whatever [`LoadOptions::threads`] allows.
 ///
-/// Arithmetic is in single precision as in ONNX Runtime, with which it agrees to 1e-5.
+/// Arithmetic is in single precision as in ONNX Runtime, with which it agrees within
+/// [`GOLDEN_TOLERANCE`](crate::bundle::GOLDEN_TOLERANCE).
 ///
 /// ```
 /// use ml_core::{
