@@ -247,6 +247,16 @@ fn weights_of(coefficients: &[f64], intercept: f64) -> (Vec<f32>, f32) {
     (coefficients.iter().map(|c| *c as f32).collect(), intercept as f32)
 }
 
+/// Refuses what [`weights_of`] would make infinite, as a label far beyond single precision does.
+fn check_weights(coefficients: &[f64], intercept: f64, label: &str) -> Result<()> {
+    let (coefficients, intercept) = weights_of(coefficients, intercept);
+    if intercept.is_finite() && coefficients.iter().all(|c| c.is_finite()) {
+        return Ok(());
+    }
+    Err(Error::invalid_input("the coefficients are beyond the range of FP32: scale label, features or weights")
+        .with("column", label))
+}
+
 /// `matrix · beta + intercept`, row by row and in single precision, as the exported graph computes it.
 fn linear_scores(matrix: &Tensor, beta: &[f32], intercept: f32) -> Result<Vec<f32>> {
     let rows = matrix.values::<f32>()?.chunks_exact(beta.len().max(1));

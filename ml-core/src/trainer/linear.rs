@@ -93,7 +93,7 @@ impl Trainer for Ridge {
         let signature =
             Signature::new(reader.inputs().to_vec(), vec![TensorSpec::batched(PREDICTION, DType::Fp32, [1])])?;
         super::check_names(&signature)?;
-        reader.survey(context)?;
+        let label = reader.survey(context)?.label;
         let preprocess = self.preprocess.fit_rows(&reader, context)?;
 
         // Of every row, features, 1 and label, times the root of its weight: their products are all that is needed.
@@ -114,6 +114,7 @@ impl Trainer for Ridge {
             },
         )?;
         let (coefficients, intercept, rmse) = self.solve(&total(sums, context)?, preprocess.columns())?;
+        super::check_weights(&coefficients, intercept, &label)?;
         context.progress.metric("rmse", 0, rmse);
         context.cancel.check()?;
         Ok(RidgeModel { params: self.params, signature, preprocess, coefficients, intercept })

@@ -115,9 +115,11 @@ impl Trainer for Logistic {
             vec![TensorSpec::batched(LABEL, DType::Int64, []), TensorSpec::batched(PROBABILITIES, DType::Fp32, [2])],
         )?;
         super::check_names(&signature)?;
-        let classes = classes(&reader.survey(context)?)?;
+        let survey = reader.survey(context)?;
+        let classes = classes(&survey)?;
         let preprocess = self.preprocess.fit_rows(&reader, context)?;
         let fit = self.minimize(&reader, &preprocess, classes, context)?;
+        super::check_weights(&fit.coefficients, fit.intercept, &survey.label)?;
         Ok(LogisticModel { params: self.params, signature, preprocess, classes, fit })
     }
 }

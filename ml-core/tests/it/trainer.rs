@@ -356,6 +356,25 @@ fn a_class_that_is_no_whole_number_is_refused() {
 }
 
 #[test]
+fn a_label_beyond_single_precision_is_refused() {
+    let error = refused(&ridge(), &columns(numbers([1.0, 2.0, 3.0]), numbers([1e300, -1e300, 2e300])));
+    assert!(error.to_string().contains("beyond the range of FP32") && error.to_string().contains("column: y"), "{error}");
+}
+
+#[test]
+fn one_positive_row_among_many_is_fitted_to_its_share() {
+    // Nothing to learn from but the share of the classes: the positive row is like the others.
+    let rows = 20_001;
+    let x: Vec<f64> = (0..rows).map(|row| f64::from(row % 3 - 1)).collect();
+    let y: Vec<f64> = (0..rows).map(|row| f64::from(u8::from(row == 1))).collect();
+    let model = logistic().fit(&columns(numbers(x), numbers(y)), &FitContext::default()).unwrap();
+    assert!(model.is_converged());
+    let outputs = predict(&model, numbers([0.0]));
+    let share = outputs.require("probabilities").unwrap().values::<f32>().unwrap()[1];
+    assert!((share * rows as f32 - 1.0).abs() < 1e-3, "{share}");
+}
+
+#[test]
 fn a_label_that_is_text_is_refused() {
     let error = refused(&ridge(), &columns(numbers([1.0]), Arc::new(StringArray::from(vec!["late"]))));
     insta::assert_snapshot!(error, @"a column holds no numbers (type: Utf8, column: y)");
