@@ -38,6 +38,9 @@ pub const PROVENANCE: &str = "provenance.json";
 /// The list of all other files, beside them on disk.
 pub const MANIFEST: &str = "manifest.json";
 
+/// What the manifest is called while it is written. No file of a bundle starts with a dot.
+const UNFINISHED_MANIFEST: &str = ".manifest.json";
+
 /// How far apart two outputs may be to count as the same: this times the expected number where that is above 1, and this
 /// itself below. NaN is the same as NaN, and an infinity only as itself; what is no float has to be equal.
 ///
@@ -138,8 +141,8 @@ impl Bundle {
         Self::from_parts(manifest, files)
     }
 
-    /// Writes a folder. Every file is on the disk before the manifest is, so that a folder with a manifest is whole, also
-    /// after a crash.
+    /// Writes a folder. Every file is on the disk before the manifest gets its name, whole, so that a folder with a manifest
+    /// is a bundle, also after a crash.
     ///
     /// # Errors
     /// [`Conflict`](crate::ErrorKind::Conflict) when the folder holds a bundle already, [`Unavailable`](crate::ErrorKind::Unavailable) when it cannot be written.
@@ -148,17 +151,20 @@ impl Bundle {
         if folder.join(MANIFEST).exists() {
             return Err(Error::conflict("the folder holds a bundle already").with("folder", folder.display()));
         }
-        for (path, bytes) in
-            self.files.iter().map(|(path, bytes)| (path.as_str(), bytes)).chain([(MANIFEST, &self.manifest)])
-        {
+        let unwritable = |target: &Path, source| {
+            Error::unavailable("a file of the bundle cannot be written")
+                .with("file", target.display())
+                .with_source(source)
+        };
+        let files = self.files.iter().map(|(path, bytes)| (path.as_str(), bytes));
+        for (path, bytes) in files.chain([(UNFINISHED_MANIFEST, &self.manifest)]) {
             let target = folder.join(path);
-            write_file(&target, bytes).map_err(|source| {
-                Error::unavailable("a file of the bundle cannot be written")
-                    .with("file", target.display())
-                    .with_source(source)
-            })?;
+            write_file(&target, bytes).map_err(|source| unwritable(&target, source))?;
         }
-        Ok(())
+        let target = folder.join(MANIFEST);
+        std::fs::rename(folder.join(UNFINISHED_MANIFEST), &target)
+            .and_then(|()| sync_folder(folder))
+            .map_err(|source| unwritable(&target, source))
     }
 
     /// The identity of the bundle: the hash of its manifest.
@@ -418,10 +424,12 @@ fn write_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = std::fs::File::create(path)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    // The name of the file is on the disk only once its folder is.
-    #[cfg(unix)]
-    std::fs::File::open(folder)?.sync_all()?;
-    Ok(())
+    sync_folder(folder)
+}
+
+/// Names of files are on the disk only once their folder is. Elsewhere than on Unix a folder is no file to be opened.
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    if cfg!(unix) { std::fs::File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 fn read_file(path: &Path, expected_bytes: Option<u64>) -> Result<Bytes> {

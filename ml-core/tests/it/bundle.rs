@@ -52,6 +52,23 @@ fn a_bundle_reads_back_and_loads() {
 }
 
 #[test]
+fn a_manifest_is_never_there_in_part() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let bundle = whole();
+    let manifest = folder.path().join(bundle::MANIFEST);
+    // Where a crash, or anything else that fails at the manifest, leaves the folder: the next write has to succeed.
+    let in_the_way = folder.path().join(".manifest.json");
+    fs::create_dir(&in_the_way).expect("a folder that can be written");
+    assert_eq!(bundle.write(folder.path()).expect_err("in the way").kind(), ErrorKind::Unavailable);
+    assert!(!manifest.exists());
+    fs::remove_dir(&in_the_way).expect("empty");
+    fs::write(&in_the_way, "{ \"format\": 1, \"fil").expect("a folder that can be written");
+    bundle.write(folder.path()).expect("what a crash left is no bundle");
+    assert_eq!(Bundle::read(folder.path()).expect("whole"), bundle);
+    assert!(!in_the_way.exists());
+}
+
+#[test]
 fn the_same_content_has_the_same_digest() {
     assert_eq!(whole().digest(), whole().digest());
 }
