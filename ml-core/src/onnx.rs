@@ -10,6 +10,7 @@ pub(crate) mod check;
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 pub(crate) mod proto;
 pub(crate) mod tensor;
+mod weight;
 
 use crate::{Result, Signature};
 use bytes::Bytes;
@@ -41,6 +42,9 @@ impl OnnxModel {
     /// made or made twice, a tensor whose bytes do not fill its shape.
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for data outside the file, for inputs and outputs that are no tensors,
     /// and for more than [2 GiB](https://protobuf.dev/programming-guides/proto-limits/).
+    /// [`ResourceExhausted`](crate::ErrorKind::ResourceExhausted) for more nodes, attributes, tensors and texts than 512 MiB
+    /// hold once they are decoded, which a hostile file asks for in a few megabytes; a large graph has some ten thousand
+    /// nodes and takes a tenth of that. Numbers take up to eight times their bytes, and raw bytes are not copied.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<Self> {
         let bytes = bytes.into();
         let signature = check::signature(&check::decode(&bytes)?)?;

@@ -42,8 +42,7 @@ fn named_checks(text: &str) -> impl Iterator<Item = &str> {
     ["(check:", "(checks:"].into_iter().flat_map(move |mark| text.split(mark).skip(1)).flat_map(|rest| {
         let list = rest.split(')').next().unwrap_or_default();
         // Odd parts are between backticks. A trait stands there too, where its checks are meant.
-        let is_name =
-            |name: &&str| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        let is_name = |name: &&str| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
         list.split('`').skip(1).step_by(2).filter(is_name)
     })
 }

@@ -6,7 +6,7 @@ use super::{
         ValueInfoProto, attribute_proto::AttributeType, tensor_proto::DataType, tensor_shape_proto::dimension,
         type_proto,
     },
-    tensor,
+    tensor, weight,
 };
 use crate::{
     Error, Result, Signature,
@@ -24,6 +24,7 @@ pub(crate) fn decode(bytes: &Bytes) -> Result<ModelProto> {
     if bytes.len() > MAX_BYTES {
         return Err(Error::unsupported("the model is larger than 2 GiB").with("bytes", bytes.len()));
     }
+    weight::check(bytes)?;
     let model = ModelProto::decode(bytes.clone())
         .map_err(|source| Error::corrupt("the bytes are no ONNX model").with_source(source))?;
     if model.ir_version() < 3 {

@@ -358,7 +358,10 @@ fn a_class_that_is_no_whole_number_is_refused() {
 #[test]
 fn a_label_beyond_single_precision_is_refused() {
     let error = refused(&ridge(), &columns(numbers([1.0, 2.0, 3.0]), numbers([1e300, -1e300, 2e300])));
-    assert!(error.to_string().contains("beyond the range of FP32") && error.to_string().contains("column: y"), "{error}");
+    assert!(
+        error.to_string().contains("beyond the range of FP32") && error.to_string().contains("column: y"),
+        "{error}"
+    );
 }
 
 #[test]
