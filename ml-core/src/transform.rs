@@ -3,7 +3,7 @@
 //!
 //! Raw columns come in two kinds, and a graph takes one tensor of shape `(batch, 1)` for each:
 //! - numbers (every Arrow number) as `FP32`, where null is NaN: a missing number;
-//! - text (text, booleans as `true` and `false`, dictionaries) as `BYTES`, where null is the empty text. A missing text
+//! - text (text, booleans as `true` and `false`, dictionaries of text or numbers) as `BYTES`, where null is the empty text. A missing text
 //!   and an empty one are the same value, and a category like any other.
 //!
 //! Infinities are refused. [`inputs`] makes such tensors of a record batch, for training and serving alike.

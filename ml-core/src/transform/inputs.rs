@@ -15,8 +15,10 @@ use bytes::Bytes;
 
 /// Makes the inputs of a model from the columns of the same names; other columns are not looked at.
 ///
-/// Numbers become `FP32` or `FP64` (null is NaN) or `INT64` (null is refused), text, booleans and dictionaries become
-/// `BYTES` (null is the empty text).
+/// Numbers, also decimal ones, become `FP32` or `FP64` (null is NaN) or `INT64` (null is refused); text, booleans and
+/// dictionaries of text or numbers become `BYTES` (null is the empty text). A column of the null type, as readers make of
+/// one without any value, is missing in every row. Dates, times, binary and nested columns are refused: what of a date
+/// tells something, such as its hour, is a column of its own.
 ///
 /// ```
 /// use ml_core::{Signature, arrow::array::{Int64Array, RecordBatch}, signature::TensorSpec, tensor::DType, transform};
@@ -122,7 +124,7 @@ fn integers(column: &dyn Array) -> Result<Vec<i64>> {
 }
 
 fn texts(column: &dyn Array) -> Result<Vec<Bytes>> {
-    if !is_text(column.data_type()) {
+    if !(is_text(column.data_type()) || column.data_type().is_null()) {
         return Err(another_kind("text", column));
     }
     let text = table::strings(column)?;
@@ -146,18 +148,22 @@ fn is_number(kind: &DataType) -> bool {
 }
 
 fn is_text(kind: &DataType) -> bool {
-    matches!(
-        kind,
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Boolean | DataType::Dictionary(..)
-    )
+    match kind {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Boolean => true,
+        DataType::Dictionary(_, values) => is_text(values) || is_number(values),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use arrow::{
-        array::{ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int64Array, StringArray, UInt64Array},
-        datatypes::Int32Type,
+        array::{
+            ArrayRef, BinaryArray, BooleanArray, DictionaryArray, Float64Array, Int64Array, NullArray, StringArray,
+            UInt64Array, new_null_array,
+        },
+        datatypes::{Int32Type, TimeUnit},
     };
     use std::sync::Arc;
 
@@ -183,6 +189,67 @@ mod tests {
         assert_eq!(tensors.require("x").and_then(|x| x.values::<Bytes>()).expect("text"), &["b", "a", "b"]);
         let tensors = one(DType::Bytes, Arc::new(BooleanArray::from(vec![Some(true), None]))).expect("text");
         assert_eq!(tensors.require("x").and_then(|x| x.values::<Bytes>()).expect("text"), &["true", ""]);
+    }
+
+    #[test]
+    fn every_type_that_a_file_brings_is_read_or_refused_by_name() {
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None]));
+        for kind in [
+            DataType::Int8,
+            DataType::UInt16,
+            DataType::Int32,
+            DataType::UInt64,
+            DataType::Float16,
+            DataType::Float32,
+            DataType::Decimal128(9, 2),
+            DataType::Decimal256(40, 3),
+        ] {
+            let column = compute::cast(&numbers, &kind).expect("a number");
+            assert_eq!(feature_spec(&Field::new("x", kind.clone(), true)).expect("a number").dtype, DType::Fp32);
+            let tensors = one(DType::Fp32, column).expect("numbers");
+            let values = tensors.require("x").and_then(|x| x.values::<f32>()).expect("numbers");
+            assert!(values[0] == 7.0 && values[1].is_nan(), "{kind}: {values:?}");
+        }
+        let text: ArrayRef = Arc::new(StringArray::from(vec![Some("é"), None]));
+        let dictionary = DataType::Dictionary(DataType::Int16.into(), DataType::LargeUtf8.into());
+        for kind in [DataType::Utf8, DataType::LargeUtf8, DataType::Utf8View, dictionary] {
+            let column = compute::cast(&text, &kind).expect("a text");
+            assert_eq!(feature_spec(&Field::new("x", kind.clone(), true)).expect("a text").dtype, DType::Bytes);
+            let tensors = one(DType::Bytes, column).expect("text");
+            assert_eq!(tensors.require("x").and_then(|x| x.values::<Bytes>()).expect("text"), &["é", ""], "{kind}");
+        }
+        for kind in [
+            DataType::Date32,
+            DataType::Time64(TimeUnit::Microsecond),
+            DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
+            DataType::Duration(TimeUnit::Second),
+            DataType::Binary,
+            DataType::new_list(DataType::Float32, true),
+            DataType::Dictionary(DataType::Int32.into(), DataType::Binary.into()),
+        ] {
+            let error = feature_spec(&Field::new("x", kind.clone(), true)).expect_err("neither number nor text");
+            assert!(error.to_string().contains("column: x"), "{error}");
+            for dtype in [DType::Fp32, DType::Int64, DType::Bytes] {
+                let error = one(dtype, new_null_array(&kind, 2)).expect_err("neither number nor text");
+                assert!(error.to_string().contains("column: x"), "{kind}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_in_a_dictionary_do_not_become_missing_text() {
+        let bytes: ArrayRef = Arc::new(BinaryArray::from(vec![b"\xff\xfe".as_slice()]));
+        let kind = DataType::Dictionary(DataType::Int32.into(), DataType::Binary.into());
+        let error = one(DType::Bytes, compute::cast(&bytes, &kind).expect("a dictionary")).expect_err("no text");
+        assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn a_column_without_any_value_is_missing_as_number_and_as_text() {
+        let tensors = one(DType::Bytes, Arc::new(NullArray::new(2))).expect("missing text");
+        assert_eq!(tensors.require("x").and_then(|x| x.values::<Bytes>()).expect("text"), &["", ""]);
+        let tensors = one(DType::Fp32, Arc::new(NullArray::new(2))).expect("missing numbers");
+        assert!(tensors.require("x").and_then(|x| x.values::<f32>()).expect("numbers").iter().all(|x| x.is_nan()));
     }
 
     #[test]
