@@ -1,7 +1,10 @@
 //! A rewindable source of Arrow batches with column roles: what trainers read.
 
-use crate::{Error, Result, Table};
-use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use crate::{Error, Result, Table, table::arrow_error};
+use arrow::{
+    array::{RecordBatch, RecordBatchOptions},
+    datatypes::SchemaRef,
+};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// Batches that can be read again from the start, as often as binning and epochs need, also when larger than memory.
@@ -181,12 +184,19 @@ impl Dataset {
         Ok(Self { source: Arc::new(source), roles: self.roles.clone() })
     }
 
-    /// Brings all rows into memory.
+    /// Brings all rows into memory, under the schema of the source.
     ///
     /// # Errors
-    /// As [`BatchSource::scan`].
+    /// As [`Dataset::scan`]; [`InvalidInput`](crate::ErrorKind::InvalidInput) for a null where the schema has none.
     pub fn to_table(&self) -> Result<Table> {
-        Table::new(self.schema(), self.scan()?.collect::<Result<_>>()?)
+        let schema = self.schema();
+        let batches = self.scan()?.map(|batch| {
+            let batch = batch?;
+            // What a scan lets pass, metadata and nullability, is one for all batches of a table.
+            let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+            RecordBatch::try_new_with_options(schema.clone(), batch.columns().to_vec(), &rows).map_err(arrow_error)
+        });
+        Table::new(schema.clone(), batches.collect::<Result<_>>()?)
     }
 }
 
@@ -240,6 +250,30 @@ mod tests {
     fn features_keep_the_order_of_the_schema() {
         let data = data().features(["b", "a"]).expect("columns");
         assert_eq!(data.with_role(Role::Feature).collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    /// Files of one table, of which the second says that no value is missing.
+    #[derive(Debug)]
+    struct Files([RecordBatch; 2]);
+
+    impl BatchSource for Files {
+        fn schema(&self) -> SchemaRef {
+            self.0[0].schema()
+        }
+
+        fn scan(&self) -> Result<Batches<'_>> {
+            Ok(Box::new(self.0.iter().cloned().map(Ok)))
+        }
+    }
+
+    #[test]
+    fn files_that_differ_in_nullability_make_one_table() {
+        let file = |nullable| {
+            let x = Arc::new(Float64Array::from(vec![1.0])) as arrow::array::ArrayRef;
+            RecordBatch::try_from_iter_with_nullable([("x", x, nullable)]).expect("batch")
+        };
+        let table = Dataset::new(Files([file(true), file(false)])).to_table().expect("one table");
+        assert_eq!((table.rows(), table.to_batch().expect("one batch").num_rows()), (2, 2));
     }
 
     #[test]
