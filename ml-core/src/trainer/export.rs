@@ -13,6 +13,8 @@ use bytes::Bytes;
 /// Starts the bundle of a fitted model: graph, signature, checkpoint, and what the model predicts for the first rows of
 /// `sample`, replayed at every load. The replay covers a row in which every number is missing and every text unknown.
 ///
+/// The bundle keeps the features of those eight rows as they are: give rows that whoever reads the model may read too.
+///
 /// ```
 /// use ml_core::{Dataset, Table, Trainer, arrow::array::{Float64Array, RecordBatch}, bundle};
 /// use ml_core::trainer::{self, FitContext, linear::{Ridge, RidgeParams}};
