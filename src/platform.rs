@@ -43,7 +43,8 @@ impl Platform {
     /// Opens a platform in a folder, made if it is not there: features in Parquet files and memory, registry and runs in
     /// SQLite, artifacts in files, models on the native runtime, CPU work on as many threads as the machine has.
     ///
-    /// Several processes may open one folder.
+    /// Several processes may open one folder. Rows of online features belong to one process and end with it:
+    /// [`materialize`](FeatureStore::materialize) brings them back from the files.
     ///
     /// # Errors
     /// [`Unavailable`](ml_core::ErrorKind::Unavailable) when the folder cannot be read or written,

@@ -54,3 +54,17 @@ async fn a_part_that_is_swapped_is_the_one_in_use() -> Result<()> {
     assert_eq!(on_disk.registry.resolve(&at).await.unwrap_err().kind(), ml_platform::ErrorKind::NotFound);
     Ok(())
 }
+
+#[test]
+fn the_code_of_the_readme_is_the_example_that_is_run() {
+    fn block<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+        let mut lines = lines.skip_while(|line| !line.starts_with("```rust") && *line != "```").skip(1);
+        let code = lines.by_ref().take_while(|line| *line != "```");
+        code.filter(|line| !line.is_empty() && !line.starts_with("# ")).collect()
+    }
+    let readme = include_str!("../../README.md").lines().skip_while(|line| *line != "## Use it");
+    let docs = include_str!("../../src/lib.rs").lines().map_while(|line| line.strip_prefix("//!"));
+    let (readme, docs) = (block(readme), block(docs.map(|line| line.strip_prefix(' ').unwrap_or(line))));
+    assert!(readme.len() > 10);
+    assert_eq!(readme, docs);
+}
