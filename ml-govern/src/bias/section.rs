@@ -1,4 +1,4 @@
-use super::{AttributeReport, BiasReport, Disparity, GroupReport, Measure, display::level};
+use super::{AttributeReport, BiasReport, Disparity, Measure, display::level};
 use ml_core::report::{Axis, Bar, Bars, Cell, Column, Fact, Section, Table, Tone, number};
 
 impl BiasReport {
@@ -8,8 +8,8 @@ impl BiasReport {
         let level = level(self.confidence);
         let mut section = Section::new("Fairness between groups").text(format!(
             "Whiskers and brackets are {level} confidence intervals: Wilson for rates, Newcombe for differences, Donner and \
-             Zou for ratios, the last two for the pair of groups named. Groups of fewer than {} rows are shown pale and not \
-             compared: their rates say more about chance than about the model.",
+             Zou for ratios, the last two for the pair of groups named. A rate of fewer than {} rows is shown pale and not \
+             compared: it says more about chance than about the model.",
             self.minimum_rows
         ));
         for attribute in &self.attributes {
@@ -26,7 +26,7 @@ impl BiasReport {
                 .chart(self.selection_chart(attribute))
                 .table(gaps(attribute));
             if attribute.groups.iter().any(|group| group.cells.labeled() > 0.0) {
-                section = section.chart(error_chart(attribute));
+                section = section.chart(self.error_chart(attribute));
             }
             section = section.table(self.groups(attribute));
         }
@@ -40,7 +40,30 @@ impl BiasReport {
             Axis::new(format!("selected among all rows, with {} interval", level(self.confidence))).percent(),
         )
         .reference(overall, "all rows");
-        attribute.groups.iter().fold(chart, |chart, group| chart.bar(&group.group, bar(group, &group.selection_rate)))
+        attribute
+            .groups
+            .iter()
+            .fold(chart, |chart, group| chart.bar(&group.group, self.bar(&group.selection_rate, group.cells.rows())))
+    }
+
+    fn error_chart(&self, attribute: &AttributeReport) -> Bars {
+        let chart = Bars::new(
+            format!("True and false positive rates by {}", attribute.attribute),
+            Axis::new("selected among rows with a positive and with a negative label").percent(),
+        )
+        .series(["true positive rate", "false positive rate"]);
+        attribute.groups.iter().fold(chart, |chart, group| {
+            let cells = &group.cells;
+            let positive = self.bar(&group.true_positive_rate, cells.positives());
+            chart.group(&group.group, [positive, self.bar(&group.false_positive_rate, cells.negatives())])
+        })
+    }
+
+    /// Pale where the rate is not compared; `of` is its denominator.
+    fn bar(&self, measure: &Measure, of: f64) -> Bar {
+        let bar = Bar::new(measure.value().unwrap_or(f64::NAN));
+        let bar = measure.interval().map_or(bar, |interval| bar.interval(interval.low, interval.high));
+        if of >= f64::from(self.minimum_rows) { bar } else { bar.muted() }
     }
 
     fn groups(&self, attribute: &AttributeReport) -> Table {
@@ -93,23 +116,6 @@ fn gaps(attribute: &AttributeReport) -> Table {
         };
         table.row([Cell::text(disparity.to_string()), value, interval, Cell::text(between)])
     })
-}
-
-fn error_chart(attribute: &AttributeReport) -> Bars {
-    let chart = Bars::new(
-        format!("True and false positive rates by {}", attribute.attribute),
-        Axis::new("selected among rows with a positive and with a negative label").percent(),
-    )
-    .series(["true positive rate", "false positive rate"]);
-    attribute.groups.iter().fold(chart, |chart, group| {
-        chart.group(&group.group, [bar(group, &group.true_positive_rate), bar(group, &group.false_positive_rate)])
-    })
-}
-
-fn bar(group: &GroupReport, measure: &Measure) -> Bar {
-    let bar = Bar::new(measure.value().unwrap_or(f64::NAN));
-    let bar = measure.interval().map_or(bar, |interval| bar.interval(interval.low, interval.high));
-    if group.is_compared { bar } else { bar.muted() }
 }
 
 fn rate(measure: &Measure) -> Cell {

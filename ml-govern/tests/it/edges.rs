@@ -104,6 +104,21 @@ fn ten_thousand_groups_are_compared_and_the_page_stays_small() {
 }
 
 #[test]
+fn a_rate_of_too_few_rows_is_pale_even_in_a_group_that_is_large() {
+    let report = audit(
+        30,
+        &frame(&[
+            ("A", true, Some(true), 40),
+            ("A", false, Some(false), 40),
+            ("B", true, Some(true), 5),
+            ("B", false, Some(false), 40),
+        ]),
+    );
+    let html = Page::new("Audit", "").section(report.to_section()).render();
+    assert_eq!(html.matches(" muted\"").count(), 1, "the true positive rate of B, of 5 rows");
+}
+
+#[test]
 fn hostile_names_reach_neither_page_nor_terminal() {
     let evil = "<img src=x onerror=alert(1)>\u{1b}[2J\r\n";
     let report = audit(1, &frame(&[(evil, true, Some(true), 5), ("b", false, Some(true), 5)]));

@@ -117,6 +117,7 @@ fn chart(column: &ColumnDrift, picture: &Picture) -> Chart {
             names
                 .iter()
                 .zip(shares)
+                .filter(|(_, (reference, current))| **reference > 0.0 || **current > 0.0)
                 .fold(chart, |chart, (name, (&reference, &current))| {
                     chart.group(name, [Bar::new(reference), Bar::new(current)])
                 })
@@ -128,3 +129,25 @@ fn chart(column: &ColumnDrift, picture: &Picture) -> Chart {
 const MAX_CHARTS: usize = 12;
 const REFERENCE: &str = "training";
 const CURRENT: &str = "current";
+
+#[cfg(test)]
+mod tests {
+    use crate::{DriftDetector, PopulationStability, Reference, ReferenceParams, Sample};
+    use ml_core::{Result, report::Page};
+
+    #[test]
+    fn all_others_have_a_bar_only_where_there_are_others() -> Result<()> {
+        let rows = |names: &[&'static str]| {
+            let values: Vec<_> = names.iter().cycle().take(300).map(|name| Some(*name)).collect();
+            Sample::new().with_text("origin", values)
+        };
+        let reference = Reference::freeze(&rows(&["EWR", "JFK"])?, &ReferenceParams::default())?;
+        let page = |names: &[&'static str]| -> Result<String> {
+            let report = PopulationStability::new(Default::default())?.compare(&reference, &rows(names)?)?;
+            Ok(Page::new("Monitoring", "").section(report.to_section("Drift")).render())
+        };
+        assert!(!page(&["EWR", "JFK"])?.contains("all others"));
+        assert!(page(&["EWR", "LGA"])?.contains("all others"));
+        Ok(())
+    }
+}
