@@ -1,4 +1,4 @@
-//! How behaviour suites run: each contract clause of a trait is one check, and each check is one test.
+//! How behavior suites run: each contract clause of a trait is one check, and each check is one test.
 //!
 //! A suite is a module of `pub async fn check(subject: impl Trait)` that panic when the contract is broken, and a macro
 //! that lists them:

@@ -1,6 +1,18 @@
 //! The vocabulary that every crate of ml-platform speaks: errors, ids, time, tables, tensors, data sets, metrics,
 //! trainers, runtimes, the model bundle, and the ports through which the sibling crates meet.
 //!
+//! | to | start at |
+//! |---|---|
+//! | bring rows in memory to a trainer | [`Table`], [`Dataset`], [`split`] |
+//! | learn a model and measure it | [`Trainer`], [`trainer::linear`], [`trainer::logistic`], [`metric`] |
+//! | freeze all that has to be known about it | [`trainer::bundle`], [`Bundle`] |
+//! | run it, or any ONNX model | [`runtime`], [`InferenceRuntime`], [`Model`], [`Tensors`] |
+//! | write a graph by hand, or check one | [`onnx`] |
+//! | put something of your own between the crates | [`port`] |
+//! | show what was found | [`report`] |
+//!
+//! Every error is an [`Error`], whose kind says what a caller can do. CPU work in async code goes through [`Compute`].
+//!
 //! `ml-core` imports no sibling; the others import only `ml-core`.
 
 pub mod bundle;

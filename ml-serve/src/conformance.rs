@@ -1,3 +1,3 @@
-//! The public behaviour suites of this crate. How they run is told in [`ml_core::conformance`].
+//! The public behavior suites of this crate. How they run is told in [`ml_core::conformance`].
 
 pub mod server;

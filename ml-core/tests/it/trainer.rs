@@ -314,7 +314,7 @@ fn a_bundle_replays_known_missing_and_unknown_values() {
     assert!(trainer::bundle(&model, &batch.slice(0, 0)).is_err());
 }
 
-// Bad input, one behaviour a test. `fit` trains on columns `x` and `y`, where `y` is the label.
+// Bad input, one behavior a test. `fit` trains on columns `x` and `y`, where `y` is the label.
 
 fn columns(x: ArrayRef, y: ArrayRef) -> Dataset {
     let batch = RecordBatch::try_from_iter_with_nullable([("x", x, true), ("y", y, true)]).unwrap();
