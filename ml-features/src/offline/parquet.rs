@@ -21,6 +21,7 @@ use std::{
     collections::VecDeque,
     fs::{self, File},
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -29,12 +30,15 @@ use std::{
 ///
 /// ```text
 /// <root>/.lock                         held while something is published
+/// <root>/.in-use                       locked shared by every open store, exclusive by the one that cleans up
 /// <root>/<view>/view.json              the definition
 /// <root>/<view>/00000000000000000001.parquet, 00000000000000000002.parquet, …   one file an append, in order of arrival
 /// ```
 ///
 /// A file is written under another name, synced to the disk and then renamed, so a crash leaves it whole or unseen; what
-/// is left over under other names is never read. Files are compressed with Snappy; row groups whose statistics say that they
+/// is left over under other names is never read, and removed by the next store to open the folder alone. A file that is
+/// missing between others is [`Corrupt`](ml_core::ErrorKind::Corrupt) to a scan, as a damaged one is: training data never
+/// gets fewer in silence. Files are compressed with Snappy; row groups whose statistics say that they
 /// hold no event time asked for are not read. The disk is read and written on the pool of [`Compute`], never on the
 /// threads of the async runtime.
 ///
@@ -58,10 +62,14 @@ use std::{
 pub struct ParquetOfflineStore {
     root: Arc<Path>,
     compute: Compute,
+    /// Held so that no other store takes our unfinished files for leftovers.
+    _in_use: Option<Arc<File>>,
 }
 
 impl ParquetOfflineStore {
-    /// Opens a folder, making it where it is missing.
+    /// Opens a folder, making it where it is missing. One that may not be written can be read.
+    ///
+    /// Files cut off by a crash are removed if no other store, in any process, has the folder open.
     ///
     /// # Errors
     /// [`Unavailable`](ml_core::ErrorKind::Unavailable) or [`PermissionDenied`](ml_core::ErrorKind::PermissionDenied) when
@@ -69,10 +77,13 @@ impl ParquetOfflineStore {
     pub async fn open(root: impl Into<PathBuf>, compute: Compute) -> Result<Self> {
         let root: Arc<Path> = root.into().into();
         let made = root.clone();
-        compute
-            .run(move || fs::create_dir_all(&made).map_err(|e| io_error("a folder cannot be made", &made, e)))
+        let in_use = compute
+            .run(move || {
+                fs::create_dir_all(&made).map_err(|e| io_error("a folder cannot be made", &made, e))?;
+                enter(&made)
+            })
             .await??;
-        Ok(Self { root, compute })
+        Ok(Self { root, compute, _in_use: in_use.map(Arc::new) })
     }
 
     /// Runs disk work on the pool.
@@ -109,10 +120,10 @@ impl OfflineStore for ParquetOfflineStore {
         let files = self
             .run(move |_| {
                 check_applied(&folder, &known)?;
-                row_files(&folder)
+                all_row_files(&folder)
             })
             .await?;
-        let reader = Reader { view: view.clone(), scan, files: files.into(), open: None };
+        let reader = Reader { view: view.clone(), scan, files, open: None };
         let compute = self.compute.clone();
         Ok(Box::pin(stream::try_unfold(reader, move |mut reader| {
             let compute = compute.clone();
@@ -179,8 +190,9 @@ fn append(root: &Path, view: &FeatureView, rows: &RecordBatch) -> Result<()> {
     let written = write_rows(&temporary, view, &rows).and_then(|()| {
         // The number is taken and published under the lock, so that numbers are in order of arrival.
         let _lock = lock(root)?;
-        let last = row_files(&folder)?.pop().and_then(|file| number(&file)).unwrap_or(0);
-        publish(&temporary, &folder.join(format!("{:020}.{EXTENSION}", last + 1)))
+        let next = row_numbers(&folder)?.last().unwrap_or(&0).checked_add(1);
+        let next = next.ok_or_else(|| Error::resource_exhausted("no numbers are left").with("view", view.name()))?;
+        publish(&temporary, &row_file(&folder, next))
     });
     if written.is_err() {
         // The error that matters is the first; what is left here is never read.
@@ -233,9 +245,49 @@ fn lock(root: &Path) -> Result<File> {
     open().map_err(|e| io_error("the lock cannot be taken", &path, e))
 }
 
+/// Cleans up if nobody else has the folder open, and keeps others from it as long as the file is open.
+fn enter(root: &Path) -> Result<Option<File>> {
+    let path = root.join(".in-use");
+    let open = || -> io::Result<File> {
+        let file = File::options().create(true).truncate(false).write(true).open(&path)?;
+        if file.try_lock().is_ok() {
+            remove_leftovers(root)?;
+            file.unlock()?;
+        }
+        file.lock_shared()?;
+        Ok(file)
+    };
+    match open() {
+        Ok(file) => Ok(Some(file)),
+        // Who may not write has no files to protect.
+        Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => Ok(None),
+        Err(e) => Err(io_error("the folder cannot be entered", &path, e)),
+    }
+}
+
+/// Removes the files that writers did not live to publish, in the folders of views.
+fn remove_leftovers(root: &Path) -> io::Result<()> {
+    for folder in fs::read_dir(root)? {
+        // A folder that may not be listed is none of ours, or has none of them.
+        for file in fs::read_dir(folder?.path()).into_iter().flatten() {
+            let file = file?.path();
+            if is_temporary(&file) {
+                fs::remove_file(file)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// A name that no scan reads and no other writer uses.
 fn temporary(folder: &Path) -> PathBuf {
     folder.join(format!(".{}.tmp", uuid::Uuid::now_v7().simple()))
+}
+
+fn is_temporary(file: &Path) -> bool {
+    let name = file.file_name().and_then(|name| name.to_str());
+    let id = name.and_then(|name| name.strip_prefix('.')?.strip_suffix(".tmp"));
+    id.is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// Checks that the definition applied is the caller's or a successor of it.
@@ -247,16 +299,32 @@ fn check_applied(folder: &Path, view: &FeatureView) -> Result<()> {
     }
 }
 
-/// The files with rows, in order of arrival.
-fn row_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = list(folder)?;
-    files.retain(|file| number(file).is_some());
-    files.sort_by_key(|file| number(file));
-    Ok(files)
+/// The files with rows, in order of arrival. They are numbered without gaps, so one that is missing shows.
+fn all_row_files(folder: &Path) -> Result<VecDeque<PathBuf>> {
+    let listed = row_numbers(folder)?;
+    let find = |number: u64| {
+        let file = row_file(folder, number);
+        // A listing may pass over a file that is published meanwhile, and bring the one after it.
+        if listed.binary_search(&number).is_ok() || file.exists() { Ok(file) } else { Err(missing(&file)) }
+    };
+    (1..=listed.last().copied().unwrap_or(0)).map(find).collect()
+}
+
+/// The numbers of the files with rows, in order.
+fn row_numbers(folder: &Path) -> Result<Vec<u64>> {
+    let mut numbers: Vec<u64> = list(folder)?.iter().filter_map(|file| number(file)).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+fn row_file(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:020}.{EXTENSION}"))
 }
 
 fn number(file: &Path) -> Option<u64> {
-    (file.extension()? == EXTENSION).then(|| file.file_stem()?.to_str()?.parse().ok()).flatten()
+    let stem = file.file_stem()?.to_str()?;
+    let is_ours = file.extension()? == EXTENSION && stem.len() == 20 && stem.bytes().all(|byte| byte.is_ascii_digit());
+    is_ours.then(|| stem.parse().ok()).flatten()
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -287,9 +355,8 @@ impl Reader {
     fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             if let Some((file, rows)) = &mut self.open {
-                match rows.next() {
+                match guarded(file, || rows.next().transpose().map_err(|source| unreadable(file, source)))? {
                     Some(rows) => {
-                        let rows = rows.map_err(|source| unreadable(file, source))?;
                         let rows = self.scan.select(&self.view, &rows);
                         let rows = rows.map_err(|error| error.with("file", file.display()))?;
                         if rows.num_rows() > 0 {
@@ -299,7 +366,7 @@ impl Reader {
                     None => self.open = None,
                 }
             } else if let Some(file) = self.files.pop_front() {
-                let rows = self.open(&file)?;
+                let rows = guarded(&file, || self.open(&file))?;
                 self.open = Some((file, rows));
             } else {
                 return Ok(None);
@@ -308,7 +375,10 @@ impl Reader {
     }
 
     fn open(&self, file: &Path) -> Result<ParquetRecordBatchReader> {
-        let opened = File::open(file).map_err(|e| io_error("a file of rows cannot be read", file, e))?;
+        let opened = File::open(file).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => missing(file),
+            _ => io_error("a file of rows cannot be read", file, source),
+        })?;
         let builder = ParquetRecordBatchReaderBuilder::try_new(opened).map_err(|source| unreadable(file, source))?;
         self.check_columns(&builder).map_err(|error| error.with("file", file.display()))?;
 
@@ -364,6 +434,16 @@ fn may_hold(group: &RowGroupMetaData, time: usize, scan: &Scan) -> bool {
         },
         _ => true,
     }
+}
+
+/// Reads what may be damaged. The reader is not proof against every damaged page; a panic there is the file's fault.
+fn guarded<T>(file: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(Error::corrupt("a file is damaged").with("file", file.display())))
+}
+
+fn missing(file: &Path) -> Error {
+    Error::corrupt("a file of rows is missing").with("file", file.display())
 }
 
 fn unreadable(file: &Path, source: impl std::error::Error + Send + Sync + 'static) -> Error {

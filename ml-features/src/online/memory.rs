@@ -12,6 +12,10 @@ use std::{
 
 /// The latest rows in memory, for one process. They are gone with it; an offline store brings them back by materializing.
 ///
+/// It holds one row for every key ever written to a view, however old: a row that is past its TTL reads as absent, but
+/// goes only when a later one replaces it or it is deleted. So memory is bounded by the number of distinct keys, not by
+/// rows or time; where keys come and go without end, such as sessions, delete those that are over.
+///
 /// Readers do not wait for each other, and for writers only where both come to the same one of 64 parts of a view.
 ///
 /// ```

@@ -27,7 +27,8 @@ use std::{
 /// Keeps all rows in an offline store and the latest of each entity in an online store.
 ///
 /// The offline store is the home of the definitions. They are kept in memory too, and read again when a name is not among
-/// them, so another process may add views and features at any time.
+/// them, so another process may add views and features at any time. They are also read again by every `historical` and
+/// `materialize`, so a TTL that another process changed holds there at once, and for `online` from then on.
 ///
 /// The clock tells when `online` reads and up to when `materialize` copies. Joins run on the pool of [`Compute`].
 ///
@@ -227,6 +228,7 @@ impl<Off: OfflineStore, On: OnlineStore> FeatureStore for PairedStore<Off, On> {
     }
 
     async fn historical(&self, request: HistoricalRequest) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        self.refresh().await?;
         let groups = self.group(&request.features).await?;
         let taken = |feature: &&FeatureRef| request.spine.schema().index_of(&feature.to_string()).is_ok();
         if let Some(feature) = request.features.iter().find(taken) {
@@ -250,6 +252,7 @@ impl<Off: OfflineStore, On: OnlineStore> FeatureStore for PairedStore<Off, On> {
     }
 
     async fn materialize(&self, views: &[ViewName], during: Range<EventTime>) -> Result<MaterializeReport> {
+        self.refresh().await?;
         let now = self.clock.now();
         let end = EventTime::from_micros(now.as_micros().saturating_add(1)).min(during.end);
         let mut report = MaterializeReport::default();

@@ -1,5 +1,6 @@
 //! Integration tests of ml-features.
 
+mod crash;
 mod faults;
 mod feature_store;
 mod offline_store;

@@ -116,6 +116,79 @@ async fn what_a_crash_leaves_behind_is_never_read() {
 }
 
 #[tokio::test]
+async fn leftovers_are_removed_by_a_store_that_is_alone() {
+    let (store, folder, _) = filled().await;
+    let leftover = folder.path().join("climate/.0192f0c4a1b27c3d8e4f5a6b7c8d9e0f.tmp");
+    let foreign = folder.path().join("climate/.notes.tmp");
+    fs::write(&leftover, "PAR1").expect("written");
+    fs::write(&foreign, "not ours").expect("written");
+    let open = || async {
+        let compute = ml_core::Compute::new(std::num::NonZeroUsize::MIN).expect("a thread");
+        ParquetOfflineStore::open(folder.path(), compute).await.expect("the folder")
+    };
+    drop(open().await);
+    assert!(leftover.exists(), "the first store may be writing it");
+    drop(store);
+    let store = open().await;
+    assert!(!leftover.exists());
+    assert!(foreign.exists());
+    assert_eq!(scan(&store, Scan::all()).await.expect("rows"), [0, 1, 2]);
+}
+
+#[tokio::test]
+async fn a_missing_file_is_named_and_not_passed_over() {
+    let (store, folder, first) = filled().await;
+    store.append(&view(), rows(3..5)).await.expect("rows of the view");
+    store.append(&view(), rows(5..6)).await.expect("rows of the view");
+    let second = folder.path().join("climate/00000000000000000002.parquet");
+    for lost in [first, second] {
+        let kept = fs::read(&lost).expect("the file");
+        fs::remove_file(&lost).expect("removed");
+        let error = scan(&store, Scan::all()).await.expect_err("lost");
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        let name = lost.file_name().and_then(|name| name.to_str()).expect("a name");
+        assert!(error.to_string().contains("a file of rows is missing") && error.to_string().contains(name), "{error}");
+        fs::write(&lost, kept).expect("written");
+    }
+    assert_eq!(scan(&store, Scan::all()).await.expect("rows"), [0, 1, 2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn files_of_other_names_are_not_rows_and_take_no_number() {
+    let (store, folder, file) = filled().await;
+    for name in ["2.parquet", "+0000000000000000002.parquet", "99999999999999999999.parquet", "copy.parquet"] {
+        fs::copy(&file, folder.path().join("climate").join(name)).expect("copied");
+    }
+    store.append(&view(), rows(3..4)).await.expect("rows of the view");
+    assert_eq!(scan(&store, Scan::all()).await.expect("rows"), [0, 1, 2, 3]);
+    // The greatest number of all leaves none for the next append.
+    fs::copy(&file, folder.path().join(format!("climate/{}.parquet", u64::MAX))).expect("copied");
+    let error = store.append(&view(), rows(4..5)).await.expect_err("no number");
+    assert_eq!(error.kind(), ErrorKind::ResourceExhausted);
+    assert_eq!(scan(&store, Scan::all()).await.expect_err("a gap").kind(), ErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn damage_anywhere_in_a_file_is_corrupt_or_harmless() {
+    let (store, folder) = scratch().await;
+    store.apply(&view()).await.expect("a new view");
+    store.append(&view(), rows(0..2000)).await.expect("rows of the view");
+    let file = folder.path().join("climate/00000000000000000001.parquet");
+    let whole = fs::read(&file).expect("the file");
+    let mut random = ml_core::Seed::new(1).stream("damage");
+    for _ in 0..400 {
+        let mut bytes = whole.clone();
+        let at = random.below(bytes.len());
+        bytes[at] ^= 1 << random.below(8);
+        fs::write(&file, bytes).expect("written");
+        if let Err(error) = scan(&store, Scan::all()).await {
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "byte {at}: {error}");
+            assert!(error.to_string().contains("00000000000000000001.parquet"), "byte {at}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_broken_definition_is_named() {
     let (store, folder, _) = filled().await;
     fs::write(folder.path().join("climate/view.json"), "{").expect("written");
@@ -126,11 +199,11 @@ async fn a_broken_definition_is_named() {
 
 #[tokio::test]
 async fn row_groups_out_of_the_range_are_not_read() {
-    let (store, _folder, file) = filled().await;
+    let (store, folder) = scratch().await;
+    store.apply(&view()).await.expect("a new view");
     store.append(&view(), rows(0..300_000)).await.expect("rows of the view");
-    fs::remove_file(&file).expect("the first file");
     // The first row group is torn; only a scan that needs it may notice.
-    let file = file.with_file_name("00000000000000000002.parquet");
+    let file = folder.path().join("climate/00000000000000000001.parquet");
     let mut bytes = fs::read(&file).expect("the file");
     bytes[4..1000].fill(0xff);
     fs::write(&file, bytes).expect("written");
