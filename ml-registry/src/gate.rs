@@ -21,8 +21,13 @@ pub enum Promotion {
 /// A registry in which some aliases move only where a gate agrees. Everything else goes through as it is.
 ///
 /// The gate sees the whole bundle of the version, and the compare-and-set makes sure that the champion it compared with
-/// is the one that is replaced. Its verdict stays in the history of the alias. Removing an alias asks no gate: it
-/// promotes nothing.
+/// is the one that is replaced. Its verdict stays in the history of the alias with the move that it allowed. A refusal
+/// moves nothing, so the history does not have it: it is returned and logged as a warning, and a host that must prove
+/// refusals keeps them itself.
+///
+/// Removing an alias asks no gate: it promotes nothing, and a bad model must come down at once. But the next promotion
+/// then finds no champion, so a gate that compares with the champion has nothing to compare with. The history shows who
+/// removed the alias; decide in the host who may.
 ///
 /// ```
 /// use ml_core::{Bundle, Result, Signature, onnx::OnnxModel, signature::TensorSpec, tensor::DType};

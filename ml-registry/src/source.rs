@@ -60,10 +60,13 @@ pub(crate) async fn fetch(
 /// Far above what a manifest has: 100 bytes a file.
 const MAX_MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Brings bytes that a version promises: their absence is damage.
+/// Brings bytes that a version promises: their absence is damage, and so are more than it promises.
 async fn published(artifacts: &dyn ArtifactStore, digest: &Digest, size_bytes: u64) -> Result<Bytes> {
     artifacts.get_bytes(digest, size_bytes).await.map_err(|error| match error.kind() {
         ErrorKind::NotFound => Error::corrupt("a published artifact is gone").with("digest", digest).with_source(error),
+        ErrorKind::ResourceExhausted => Error::corrupt("a published artifact is larger than its manifest says")
+            .with("digest", digest)
+            .with_source(error),
         _ => error,
     })
 }

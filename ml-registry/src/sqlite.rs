@@ -124,6 +124,9 @@ impl SqliteDatabase {
                 .max_connections(connections)
                 .acquire_timeout(busy_timeout)
                 .test_before_acquire(false)
+                // SQLite ends a transaction by itself when the disk is full or fails, and the driver then counts it as open
+                // for ever. Such a connection is replaced, or no later call could write.
+                .before_acquire(|connection, _| Box::pin(future::ready(Ok(!connection.is_in_transaction()))))
                 .connect_lazy_with(connect.clone())
         };
         Ok(Self { writer: pool(1), readers: pool(readers.get()), clock })
@@ -309,4 +312,68 @@ where
         Ok(Some((stream::iter(rows.into_iter().map(Ok)), (next, key, page))))
     });
     Box::pin(pages.try_flatten())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{NewVersion, Registry as _, SqliteRegistry};
+    use ml_core::id::{Digest, ModelName};
+
+    async fn database(busy_timeout: Duration) -> (SqliteDatabase, tempfile::TempDir) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let options = SqliteOptions::new(folder.path().join("registry.db")).with_busy_timeout(busy_timeout);
+        (SqliteDatabase::open(options).await.expect("a new file"), folder)
+    }
+
+    fn new(text: &str) -> NewVersion {
+        NewVersion::new(Digest::of(text), "ada").with_description(text)
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_refuses_the_write_and_keeps_what_was_acknowledged() {
+        let (database, _folder) = database(Duration::from_secs(10)).await;
+        let registry = SqliteRegistry::new(database.clone());
+        let name: ModelName = "m".parse().expect("a name");
+        // SQLite gives the same error when the file system has no room. There is one connection that writes.
+        let limit = async |pages: &'static str| {
+            sqlx::query(pages).execute(&database.writer).await.expect("a pragma");
+        };
+        limit("PRAGMA max_page_count = 40").await;
+        let text = "x".repeat(8000);
+        let mut acknowledged = 0;
+        let error = loop {
+            match registry.register(&name, new(&text)).await {
+                Ok(_) => acknowledged += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::ResourceExhausted);
+        assert_eq!(error.to_string(), "registry.register: the disk is full");
+        assert!(acknowledged > 0);
+        assert_eq!(registry.versions(&name).try_collect::<Vec<_>>().await.expect("readable").len(), acknowledged);
+
+        limit("PRAGMA max_page_count = 1000000").await;
+        let next = registry.register(&name, new(&text)).await.expect("room again");
+        assert_eq!(next.number() as usize, acknowledged + 1, "the failed write has taken no number");
+        database.check_integrity().await.expect("sound");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_another_process_keeps_locked_is_unavailable_to_writers_only() {
+        let (database, folder) = database(Duration::from_millis(20)).await;
+        let registry = SqliteRegistry::new(database);
+        let name: ModelName = "m".parse().expect("a name");
+        registry.register(&name, new("first")).await.expect("free");
+
+        let other = SqliteDatabase::open(SqliteOptions::new(folder.path().join("registry.db"))).await.expect("there");
+        let turn = other.write().await.expect("free");
+        let error = registry.register(&name, new("second")).await.expect_err("locked");
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.is_retryable());
+        assert_eq!(error.to_string(), "registry.register: the database is busy");
+        assert_eq!(registry.versions(&name).try_collect::<Vec<_>>().await.expect("readable").len(), 1);
+        turn.rollback().await.expect("given back");
+        registry.register(&name, new("second")).await.expect("free again");
+    }
 }

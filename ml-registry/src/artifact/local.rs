@@ -62,6 +62,10 @@ impl LocalArtifactStore {
             let incoming = root.join("incoming");
             fs::create_dir_all(&artifacts).map_err(failed)?;
             fs::create_dir_all(&incoming).map_err(failed)?;
+            // Of folders that were just made the names could be lost with all that is in them.
+            for folder in [&root.join("cas"), &root] {
+                sync_folder(folder).map_err(failed)?;
+            }
             let lock =
                 File::options().create(true).truncate(false).write(true).open(root.join("lock")).map_err(failed)?;
             if lock.try_lock().is_ok() {

@@ -54,7 +54,8 @@ async fn damage_to_any_stored_file_is_corrupt_and_names_the_version() {
         let sound = fs::read(&path).unwrap();
         let mut flipped = sound.clone();
         flipped[0] ^= 1;
-        for damaged in [Some(flipped), Some(sound[1..].to_vec()), None] {
+        let longer = [&sound[..], b"\n"].concat();
+        for damaged in [Some(flipped), Some(sound[1..].to_vec()), Some(longer), None] {
             match damaged {
                 Some(bytes) => fs::write(&path, bytes).unwrap(),
                 None => fs::remove_file(&path).unwrap(),
