@@ -2,7 +2,7 @@
 
 use super::{FittedTransform, Fitting, Impute, OneHot, Pass, Standardize, Transform, inputs, state};
 use crate::{
-    Dataset, Result, Signature, Tensor, Tensors,
+    Dataset, Error, Result, Signature, Tensor, Tensors,
     onnx::graph::{Attribute, Domain, GraphBuilder, Value},
     signature::TensorSpec,
     tensor::DType,
@@ -85,7 +85,10 @@ impl Preprocess {
             }
         }
         let groups: Vec<Group> = chains.into_iter().map(|chain| chain.group).collect();
-        let columns = groups.iter().flat_map(|group| group.columns().iter().cloned()).collect();
+        let columns: Vec<String> = groups.iter().flat_map(|group| group.columns().iter().cloned()).collect();
+        if columns.is_empty() {
+            return Err(Error::invalid_input("preprocessing leaves no column to learn from"));
+        }
         Ok(FittedPreprocess { inputs: specs.to_vec(), groups, columns })
     }
 }
@@ -144,7 +147,17 @@ impl Group {
     }
 
     fn apply(&self, inputs: &Tensors) -> Result<Tensor> {
-        self.steps.iter().try_fold(self.block(inputs)?, |block, step| step.apply(block))
+        self.steps.iter().try_fold(self.block(inputs)?, |block, step| {
+            let rows = block.rows();
+            let block = step.apply(block)?;
+            // Transforms come from outside too, and blocks are put together by these numbers.
+            if block.shape() == [rows, step.columns().len()] {
+                return Ok(block);
+            }
+            Err(Error::internal("a transform gives another block than it says")
+                .with("expected", format!("{:?}", [rows, step.columns().len()]))
+                .with("got", format!("{:?}", block.shape())))
+        })
     }
 
     /// The members side by side.
@@ -270,5 +283,81 @@ fn concat(graph: &mut GraphBuilder, values: &[Value]) -> Value {
     match values {
         [only] => *only,
         values => graph.node(Domain::Onnx, "Concat", values, vec![Attribute::int("axis", 1)]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ErrorKind, Table, Trainer,
+        collective::Collective,
+        trainer::linear::{Ridge, RidgeParams},
+    };
+    use arrow::array::{ArrayRef, Float64Array, StringArray};
+
+    /// Says that it gives some columns, and gives others.
+    #[derive(Debug, Clone)]
+    struct Odd {
+        says: Vec<String>,
+        gives: usize,
+    }
+
+    impl Transform for Odd {
+        fn start(&self, _columns: &[String]) -> Result<Box<dyn Fitting>> {
+            Ok(Box::new(self.clone()))
+        }
+    }
+
+    impl Fitting for Odd {
+        fn update(&mut self, _block: &Tensor, _weights: &[f64]) -> Result<()> {
+            Ok(())
+        }
+
+        fn finish(self: Box<Self>, _collective: &dyn Collective) -> Result<Pass> {
+            Ok(Pass::Done(Arc::new(*self)))
+        }
+    }
+
+    impl FittedTransform for Odd {
+        fn columns(&self) -> &[String] {
+            &self.says
+        }
+
+        fn apply(&self, block: Tensor) -> Result<Tensor> {
+            Tensor::new([block.rows(), self.gives], vec![1.0_f32; block.rows() * self.gives])
+        }
+
+        fn emit(&self, _graph: &mut GraphBuilder, block: Value) -> Result<Value> {
+            Ok(block)
+        }
+
+        fn checkpoint(&self) -> Result<Checkpoint> {
+            state("odd", &self.gives)
+        }
+    }
+
+    fn fit(features: &[&str], says: usize, gives: usize) -> ErrorKind {
+        let numbers = || Arc::new(Float64Array::from(vec![1.0, 2.0, 4.0])) as ArrayRef;
+        let text = Arc::new(StringArray::from(vec!["a", "b", "a"])) as ArrayRef;
+        let batch = RecordBatch::try_from_iter([("x", numbers()), ("word", text), ("y", numbers())]).expect("batch");
+        let data = Dataset::new(Table::from(batch)).features(features).and_then(|data| data.label("y"));
+        let odd = Odd { says: (0..says).map(|at| format!("odd {at}")).collect(), gives };
+        let preprocess = Preprocess::default().with_numbers(vec![Arc::new(odd)]);
+        let ridge = Ridge::new(RidgeParams::default()).expect("valid").with_preprocess(preprocess);
+        ridge.fit(&data.expect("columns"), &FitContext::default()).expect_err("an odd transform").kind()
+    }
+
+    #[test]
+    fn a_transform_that_leaves_no_column_is_refused() {
+        assert_eq!(fit(&["x"], 0, 0), ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn a_transform_that_gives_other_columns_than_it_says_is_an_error_and_no_panic() {
+        for features in [&["x"][..], &["x", "word"]] {
+            assert_eq!(fit(features, 1, 9), ErrorKind::Internal);
+            assert_eq!(fit(features, 9, 1), ErrorKind::Internal);
+        }
     }
 }
