@@ -7,6 +7,7 @@ mod linear;
 mod node;
 mod plan;
 mod shape;
+mod trees;
 
 use super::{InferenceRuntime, LoadOptions, LoadReport, LoadedModel};
 use crate::{
@@ -19,9 +20,10 @@ use std::sync::Arc;
 /// Runs tabular ONNX models in this process, without any library.
 ///
 /// It knows these operators, and refuses a model with another one when it is loaded: `Imputer`, `Scaler`, `LabelEncoder`
-/// (text to whole numbers), `OneHotEncoder`, `LinearRegressor` and `LinearClassifier` of `ai.onnx.ml`; `Cast`, `Concat`, `Gemm`,
-/// `Identity`, `Reshape` and `Sigmoid` of `ai.onnx`. A load resolves every name and shape, so that a call is one pass over flat
-/// arrays. A call works on the thread that makes it, whatever [`LoadOptions::threads`] allows.
+/// (text to whole numbers), `OneHotEncoder`, `LinearRegressor`, `LinearClassifier`, `TreeEnsembleRegressor` and
+/// `TreeEnsembleClassifier` (whole-number labels) of `ai.onnx.ml`; `Cast`, `Concat`, `Gemm`, `Identity`, `Mul` by a constant,
+/// `Reshape` and `Sigmoid` of `ai.onnx`. A load resolves every name and shape, so that a call is one pass over flat arrays;
+/// trees are checked and laid out at load as well. A call works on the thread that makes it, whatever [`LoadOptions::threads`] allows.
 ///
 /// Arithmetic is in single precision as in ONNX Runtime, with which it agrees within
 /// [`GOLDEN_TOLERANCE`](crate::bundle::GOLDEN_TOLERANCE).

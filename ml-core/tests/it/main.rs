@@ -12,3 +12,4 @@ mod split;
 mod trainer;
 #[cfg(feature = "ort")]
 mod trainer_ort;
+mod trees;

@@ -1,4 +1,4 @@
-//! One number in, one number out: `Imputer`, `Scaler`, `Sigmoid`.
+//! One number in, one number out: `Imputer`, `Mul`, `Scaler`, `Sigmoid`.
 
 use super::{
     kernel::{Frame, Kernel, Lowered, Slot, Type},
@@ -26,6 +26,30 @@ pub(super) fn scaler(node: &Node<'_>) -> Result<Lowered> {
         return Err(Error::corrupt("offset and scale have different lengths"));
     }
     let columns = per_column(offset, width)?.into_iter().zip(per_column(scale, width)?).collect();
+    in_place(Scaler { columns }, width)
+}
+
+/// Multiplies by a constant: one number, or one a column.
+pub(super) fn mul(node: &Node<'_>) -> Result<Lowered> {
+    node.attributes(&[])?;
+    let (of, constants) = node.with_constants()?;
+    let width = matrix(of)?;
+    let [factor] = &constants[..] else {
+        return Err(Error::corrupt("the operator takes two inputs"));
+    };
+    let unsupported =
+        || Error::unsupported("the native runtime multiplies only by one FP32 number, or by one a column");
+    let values = factor.values::<f32>().map_err(|error| unsupported().with_source(error))?;
+    let by_column = match *factor.shape() {
+        [] | [1] | [1, 1] => values.len() == 1,
+        [columns] | [1, columns] => columns == width,
+        _ => false,
+    };
+    if !by_column {
+        return Err(unsupported());
+    }
+    // To subtract zero changes nothing.
+    let columns = per_column(values, width)?.into_iter().map(|factor| (0.0, factor)).collect();
     in_place(Scaler { columns }, width)
 }
 

@@ -229,7 +229,8 @@ impl Kernel for Classifier {
     }
 }
 
-fn softmax(scores: &mut [f32]) {
+/// Shares of one by the exponential, without overflow.
+pub(super) fn softmax(scores: &mut [f32]) {
     let greatest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0.0;
     for score in scores.iter_mut() {

@@ -8,7 +8,7 @@ use super::{
     kernel::{Frame, Kernel, Lowered, Slot, Type},
     linear,
     node::{Node, Operand},
-    shape,
+    shape, trees,
 };
 use crate::{
     Error, Result, Signature, Tensor, Tensors,
@@ -19,7 +19,7 @@ use crate::{
 use std::collections::{HashMap, VecDeque};
 
 /// Versions of the operator sets in which the operators known here mean the same.
-const OPSETS: [(&str, std::ops::RangeInclusive<i64>); 2] = [("", 13..=25), ("ai.onnx.ml", 1..=5)];
+const OPSETS: [(&str, std::ops::RangeInclusive<i64>); 2] = [("", 7..=25), ("ai.onnx.ml", 1..=5)];
 
 /// Columns that a value may have. A small file can declare any number, and double it with every node.
 const MAX_WIDTH: usize = 1 << 20;
@@ -120,6 +120,9 @@ fn lower(node: &Node<'_>) -> Result<Lowered> {
         ("ai.onnx.ml", "LinearRegressor") => linear::regressor(node),
         ("ai.onnx.ml", "LinearClassifier") => linear::classifier(node),
         ("", "Gemm") => linear::gemm(node),
+        ("", "Mul") => elementwise::mul(node),
+        ("ai.onnx.ml", "TreeEnsembleRegressor") => trees::regressor(node),
+        ("ai.onnx.ml", "TreeEnsembleClassifier") => trees::classifier(node),
         ("", "Cast") => shape::cast(node),
         ("", "Concat") => shape::concat(node),
         ("", "Identity") => shape::identity(node),
