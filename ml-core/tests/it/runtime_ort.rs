@@ -2,7 +2,10 @@
 //!
 //! `cargo xtask test` brings the shared library and sets `ORT_DYLIB_PATH`; without it these tests fail.
 
-use crate::{onnx::classifier, runtime::golden};
+use crate::{
+    onnx::classifier,
+    runtime::{golden, golden_of},
+};
 use bytes::Bytes;
 use ml_core::{
     ErrorKind, InferenceRuntime, Model, Seed, Tensor, Tensors,
@@ -53,6 +56,17 @@ fn golden_models_give_what_python_got() {
     for (name, model, inputs, expected) in golden() {
         let outputs = load(&runtime, &model).predict(&inputs).expect(&name);
         assert_close(&expected, &outputs);
+    }
+}
+
+#[test]
+fn native_agrees_on_ten_thousand_rows_of_every_ensemble_of_trees() {
+    let runtime = ort();
+    for (name, model, ..) in golden_of("trees") {
+        let inputs = random_inputs(&model.signature, 10_000, Seed::new(17));
+        let expected = load(&runtime, &model).predict(&inputs).expect(&name);
+        let got = load(&NativeRuntime, &model).predict(&inputs).expect(&name);
+        assert_close(&expected, &got);
     }
 }
 
