@@ -164,13 +164,14 @@ impl fmt::Display for Failure {
             Reason::Nulls { at_most, found } => {
                 write!(f, "{:.2} % null, at most {:.2} % expected", found * 100.0, at_most * 100.0)?;
             }
-            Reason::Range { low, high, count } => write!(f, "{count} values out of {low} to {high}")?,
-            Reason::NotFinite { count } => write!(f, "{count} values are NaN or infinite")?,
-            Reason::Repeated { count } => write!(f, "{count} rows repeat an earlier one")?,
+            Reason::Range { low, high, count } => write!(f, "{} out of {low} to {high}", counted(*count, "value"))?,
+            Reason::NotFinite { count } => write!(f, "{} NaN or infinite", counted(*count, "value"))?,
+            Reason::Repeated { count } => write!(f, "{} with values of an earlier row", counted(*count, "row"))?,
             Reason::Rows { at_least, found } => write!(f, "{found} rows, at least {at_least} expected")?,
         }
         match self.rows.as_slice() {
             [] => Ok(()),
+            [row] => write!(f, " (row {row})"),
             rows => write!(f, " (first at rows {})", rows.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")),
         }
     }
@@ -196,9 +197,17 @@ impl ValidationReport {
 
 impl fmt::Display for ValidationReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} rows, {} failures", self.rows, self.failures.len())?;
+        match self.failures.len() as u64 {
+            0 => write!(f, "{} rows, all as expected", self.rows)?,
+            n => write!(f, "{} rows, not as expected in {}:", self.rows, counted(n, "way"))?,
+        }
         self.failures.iter().try_for_each(|failure| write!(f, "\n- {failure}"))
     }
+}
+
+/// A number and what it counts.
+fn counted(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 impl Expectations {
@@ -382,14 +391,14 @@ mod tests {
             .rows_at_least(5);
         let report = expectations.validate(&table()).expect("sensible");
         insta::assert_snapshot!(report.to_string(), @r"
-        4 rows, 8 failures
+        4 rows, not as expected in 8 ways:
         - 4 rows, at least 5 expected
         - key: expected Int32, found Int64
-        - wind: 25.00 % null, at most 10.00 % expected (first at rows 1)
-        - wind: 1 values out of 0 to 200 (first at rows 2)
-        - wind: 1 values are NaN or infinite (first at rows 3)
+        - wind: 25.00 % null, at most 10.00 % expected (row 1)
+        - wind: 1 value out of 0 to 200 (row 2)
+        - wind: 1 value NaN or infinite (row 3)
         - gust: the column is missing
-        - key, origin: 1 rows repeat an earlier one (first at rows 2)
+        - key, origin: 1 row with values of an earlier row (row 2)
         - hour: the column is missing
         ");
     }
