@@ -6,7 +6,7 @@
 //! | GET | `/v2/health/ready` | `{"ready": true}`; 503 while starting, draining or closed |
 //! | GET | `/v2` | name and version of the server, and the extensions it has: none yet |
 //! | GET | `/v2/models/{model}[/versions/{version}]` | inputs, outputs and versions; a named dimension is -1 |
-//! | GET | `/v2/models/{model}[/versions/{version}]/ready` | `{"name": "…", "ready": true}`; 503 until it is loaded |
+//! | GET | `/v2/models/{model}[/versions/{version}]/ready` | `{"name": "…", "ready": true}`; 503 until it is loaded, and once closed |
 //! | POST | `/v2/models/{model}[/versions/{version}]/infer` | outputs as JSON tensors |
 //!
 //! The body of `infer` is read as JSON whatever its content type, since common clients send none. Tensors in binary after

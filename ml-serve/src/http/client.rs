@@ -47,7 +47,7 @@ pub fn body(request: &Request) -> Result<String> {
         .map_err(|error| Error::unsupported("the inputs cannot be written as JSON").with("reason", error))
 }
 
-/// Reads the body of an answer with status 200.
+/// Reads the body of an answer with status 200. The id is empty when the server gives none.
 ///
 /// # Errors
 /// [`Corrupt`](ml_core::ErrorKind::Corrupt) when it is no answer of the protocol with a version that is a number.
@@ -56,7 +56,7 @@ pub fn read(body: &str) -> Result<Response> {
         .map_err(|source| Error::corrupt("the body is not an answer in JSON").with_source(source))?;
     let outputs = answer.outputs.iter().try_fold(Tensors::new(), |all, one| all.with(&one.name, one.to_tensor()?));
     let outputs = outputs.map_err(|source| Error::corrupt("an output cannot be read").with_source(source))?;
-    Ok(Response::new(answer.model_name, answer.model_version, answer.id, outputs))
+    Ok(Response::new(answer.model_name, answer.model_version, answer.id.unwrap_or_default(), outputs))
 }
 
 #[derive(Serialize)]
@@ -78,8 +78,7 @@ struct Answer<'a> {
     model_name: ModelName,
     #[serde(deserialize_with = "version")]
     model_version: Version,
-    #[serde(default)]
-    id: String,
+    id: Option<String>,
     #[serde(borrow)]
     outputs: Vec<ReadTensor<'a>>,
 }

@@ -41,7 +41,8 @@ pub(super) async fn model(State(app): State<Arc<App>>, target: Target) -> Result
     }
 
     let model = app.server.model(&target.name, target.version)?;
-    Ok(Json(ModelReady { name: model.name, ready: true }).into_response())
+    let ready = app.server.readiness().is_live();
+    Ok(answer(ready, ModelReady { name: model.name, ready }))
 }
 
 fn answer(healthy: bool, body: impl Serialize) -> Response {

@@ -79,10 +79,10 @@ fn parse(bytes: &[u8], target: Target, signature: &Signature) -> Result<Request>
     for input in &inputs {
         tensors.insert(&input.name, input.to_tensor()?)?;
     }
-    let mut wanted = Vec::with_capacity(outputs.len());
-    for output in outputs {
-        output.parameters.check().map_err(|error| error.with("output", output.name.escape_debug()))?;
-        wanted.push(output.name);
+    let mut wanted = Vec::new();
+    for WantedOutput { name, parameters } in outputs.unwrap_or_default() {
+        parameters.unwrap_or_default().check().map_err(|error| error.with("output", name.escape_debug()))?;
+        wanted.push(name);
     }
     Ok(Request { version: target.version, id, outputs: wanted, ..Request::new(target.name, tensors) })
 }
@@ -99,23 +99,22 @@ fn write(response: &Response) -> Result<Vec<u8>> {
         .map_err(|error| Error::unsupported("the outputs cannot be written as JSON").with("reason", error))
 }
 
-/// What a request holds. Members that are not named here are read over.
+/// What a request holds. Members that are not named here are read over, and null is as good as not there: clients that
+/// make the body of typed values write what is not set as null.
 #[derive(Deserialize)]
 #[serde(expecting = "an object with inputs")]
 struct InferRequest<'a> {
     id: Option<String>,
     #[serde(borrow)]
     inputs: Vec<ReadTensor<'a>>,
-    #[serde(default)]
-    outputs: Vec<WantedOutput>,
+    outputs: Option<Vec<WantedOutput>>,
 }
 
 #[derive(Deserialize)]
 #[serde(expecting = "an object with the name of an output")]
 struct WantedOutput {
     name: String,
-    #[serde(default)]
-    parameters: OutputParameters,
+    parameters: Option<OutputParameters>,
 }
 
 /// The parameters that would give another output than the one named.

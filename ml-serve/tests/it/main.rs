@@ -1,5 +1,6 @@
 //! Integration tests of ml-serve.
 
+mod client;
 mod http;
 mod path;
 mod property;

@@ -158,19 +158,26 @@ async fn what_is_missing_is_named_and_the_rest_is_served() {
 #[derive(Debug)]
 struct Watched {
     source: Arc<MemorySource>,
+    resolves: AtomicU32,
     fetches: AtomicU32,
     is_down: AtomicBool,
 }
 
 impl Watched {
     fn new() -> Arc<Self> {
-        Arc::new(Self { source: source(), fetches: AtomicU32::new(0), is_down: AtomicBool::new(false) })
+        Arc::new(Self {
+            source: source(),
+            resolves: AtomicU32::new(0),
+            fetches: AtomicU32::new(0),
+            is_down: AtomicBool::new(false),
+        })
     }
 }
 
 #[async_trait]
 impl ModelSource for Watched {
     async fn resolve(&self, at: &ModelRef) -> Result<Version> {
+        self.resolves.fetch_add(1, Ordering::Relaxed);
         if self.is_down.load(Ordering::Relaxed) {
             return Err(Error::unavailable("the registry does not answer"));
         }
@@ -230,6 +237,31 @@ async fn a_watch_follows_the_alias_and_ends_when_told() {
     }
     stop.send(()).expect("watching");
     watch.await.expect("no panic");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_does_not_fetch_a_broken_version_at_each_round() {
+    let source = Watched::new();
+    let server = builder(&source).serve("scale@champion".parse().expect("a reference")).build().expect("valid");
+    server.load().await.expect("published");
+    let server = Arc::new(server);
+    source.source.publish(name("scale"), version(4), scale_that_promises(4.0, 5.0)).expect("new");
+    point(&source.source, "scale", 4);
+    let watch = tokio::spawn(Arc::clone(&server).watch(Duration::from_secs(30), std::future::pending()));
+
+    while source.resolves.load(Ordering::Relaxed) < 100 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    // The first load, then one at the rounds 1, 3, 6, 11, 20, 37, 54, 71 and 88.
+    assert_eq!(source.fetches.load(Ordering::Relaxed), 10);
+    assert_eq!((server.readiness(), ask_version(&server).await), (Readiness::Ready, 1));
+    server.refresh().await.remove(0).outcome.expect_err("asked for by hand, it is tried at once");
+
+    point(&source.source, "scale", 3);
+    while ask_version(&server).await != 3 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    watch.abort();
 }
 
 #[tokio::test]

@@ -56,19 +56,15 @@ impl ModelServer {
     /// # Cancel safety
     /// Dropping the future leaves every model at the version before or the one after; the next call goes on from there.
     pub async fn refresh(&self) -> Vec<Refreshed> {
-        let _one_at_a_time = self.loading.lock().await;
-        let mut all = Vec::with_capacity(self.slots.len());
-        for slot in &self.slots {
-            let outcome = self.bring(slot).await.map_err(|error| error.op("serve.load").with("reference", &slot.at));
-            all.push(Refreshed { at: slot.at.clone(), outcome });
-        }
-        all
+        self.refresh_all_but(&mut self.nothing_held()).await
     }
 
     /// Calls [`refresh`](ModelServer::refresh) at once and then every so often, until `end` does. The host spawns it;
     /// failures go to the log.
     ///
-    /// `every` is at least a millisecond. A refresh that takes longer delays the next.
+    /// `every` is at least a millisecond. A refresh that takes longer delays the next. A version that fails for good, such
+    /// as a damaged one, is not fetched again at each round but after 1, 2, 4, 8 and then 16 more, until its alias moves;
+    /// what may pass, such as a source that is down, is tried again at each.
     ///
     /// ```
     /// use ml_serve::ModelServer;
@@ -81,11 +77,12 @@ impl ModelServer {
     /// ```
     pub async fn watch(self: Arc<Self>, every: Duration, end: impl Future<Output = ()> + Send) {
         let refreshing = async {
+            let mut held = self.nothing_held();
             let mut ticks = interval(every.max(Duration::from_millis(1)));
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                for refreshed in self.refresh().await {
+                for refreshed in self.refresh_all_but(&mut held).await {
                     if let Err(error) = refreshed.outcome {
                         tracing::warn!(model = %refreshed.at, ?error, "refresh failed, the version before serves on");
                     }
@@ -98,8 +95,30 @@ impl ModelServer {
         }
     }
 
-    async fn bring(&self, slot: &Slot) -> Result<Change> {
-        let to = self.source.resolve(&slot.at).await?;
+    async fn refresh_all_but(&self, held: &mut [Held]) -> Vec<Refreshed> {
+        let _one_at_a_time = self.loading.lock().await;
+        let mut all = Vec::with_capacity(self.slots.len());
+        for (slot, held) in self.slots.iter().zip(held) {
+            let outcome = match self.source.resolve(&slot.at).await {
+                Ok(to) if held.is_due(to) => {
+                    let outcome = self.bring(slot, to).await;
+                    held.note(to, &outcome);
+                    outcome
+                }
+                Ok(_) => continue,
+                Err(error) => Err(error),
+            };
+            let outcome = outcome.map_err(|error| error.op("serve.load").with("reference", &slot.at));
+            all.push(Refreshed { at: slot.at.clone(), outcome });
+        }
+        all
+    }
+
+    fn nothing_held(&self) -> Vec<Held> {
+        self.slots.iter().map(|_| Held::default()).collect()
+    }
+
+    async fn bring(&self, slot: &Slot, to: Version) -> Result<Change> {
         let from = slot.current().map(|loaded| loaded.version);
         let change = Change { from, to };
         if change.is_swap() {
@@ -129,3 +148,33 @@ impl ModelServer {
         Ok(Loaded::new(name.clone(), version, loaded))
     }
 }
+
+/// A version that failed for good, and the rounds for which it is left alone.
+#[derive(Debug, Default)]
+struct Held {
+    version: Option<Version>,
+    wait: u32,
+    left: u32,
+}
+
+impl Held {
+    fn is_due(&mut self, version: Version) -> bool {
+        if self.version == Some(version) && self.left > 0 {
+            self.left -= 1;
+            return false;
+        }
+        true
+    }
+
+    fn note(&mut self, version: Version, outcome: &Result<Change>) {
+        *self = match outcome {
+            Err(error) if !error.is_retryable() => {
+                let wait = if self.version == Some(version) { (2 * self.wait).min(MAX_WAIT) } else { 1 };
+                Self { version: Some(version), wait, left: wait }
+            }
+            _ => Self::default(),
+        };
+    }
+}
+
+const MAX_WAIT: u32 = 16;
