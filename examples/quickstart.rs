@@ -125,9 +125,9 @@ async fn main() -> Result<()> {
         by_month.push((f64::from(month), auc.unwrap_or(f64::NAN)));
     }
     server.close().await; // every prediction is recorded now
-    let drift = monitor.report(&name, version)?.drift;
+    let watched = monitor.report(&name, version)?;
     done(&step, format!("served and in-process predictions differ by {apart:.1e} at most"));
-    println!("\nAugust to December against January to June\n{drift}");
+    println!("\nAugust to December against January to June\n{watched}");
     if apart > 1e-6 {
         return Err(Error::internal("the server does not give what the model gives").with("difference", apart));
     }
@@ -138,7 +138,7 @@ async fn main() -> Result<()> {
     let page = Page::new("Late arrivals out of New York", format!("{name}@{version}, bundle {:.12}", bundle.digest()))
         .section(Section::new("Is it still good?").text(told).chart(quality.curve(Curve::line("model", by_month))))
         .section(audit.to_section())
-        .section(drift.to_section("Drift: August to December against January to June"));
+        .section(watched.to_section("Drift: August to December against January to June"));
     std::fs::write(folder.join("report.html"), page.render()).map_err(failed)?;
     println!("The same with pictures: {}", folder.join("report.html").display());
     Ok(())

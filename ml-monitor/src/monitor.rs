@@ -9,11 +9,13 @@ use crate::{
 use ml_core::{
     Bundle, Error, Result, bundle,
     id::{ModelName, Version},
+    report::Section,
     time::CreatedTime,
 };
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -66,6 +68,23 @@ pub struct WindowReport {
     pub dropped: Dropped,
     /// What the detector says.
     pub drift: DriftReport,
+}
+
+impl WindowReport {
+    /// The report as a section of a page, with what was dropped.
+    #[must_use]
+    pub fn to_section(&self, heading: impl Into<String>) -> Section {
+        let section = self.drift.to_section(heading);
+        if self.dropped.total() > 0 { section.text(self.dropped.to_string()) } else { section }
+    }
+}
+
+impl fmt::Display for WindowReport {
+    /// The drift report, and a line about what was dropped, if anything was.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.drift.fmt(f)?;
+        if self.dropped.total() > 0 { writeln!(f, "{}", self.dropped) } else { Ok(()) }
+    }
 }
 
 impl DriftMonitor {

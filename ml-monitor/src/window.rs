@@ -8,7 +8,7 @@ use ml_core::{
     time::CreatedTime,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, fmt, time::Duration};
 
 /// How much a [`WindowSink`](crate::WindowSink) keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +80,14 @@ impl Dropped {
     #[must_use]
     pub fn total(&self) -> u64 {
         self.full + self.busy + self.unfit
+    }
+}
+
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { full, busy, unfit } = self;
+        write!(f, "{} rows are not in this report: {full} came when the window was full, ", self.total())?;
+        write!(f, "{busy} when all of its parts were being written to, {unfit} did not fit it.")
     }
 }
 

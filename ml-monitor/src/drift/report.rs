@@ -212,12 +212,16 @@ fn line(column: &ColumnDrift, finding: &Finding) -> [String; 7] {
         number(finding.statistic),
         format!("{:.4}", finding.threshold),
         match finding.adjusted_p_value {
-            Some(p) if p < 0.001 && p > 0.0 => format!("{p:.1e}"),
+            Some(p) if p < LEAST_P => format!("<{LEAST_P:e}"),
+            Some(p) if p < 0.001 => format!("{p:.1e}"),
             p => number(p),
         },
         format!("{} -> {}", share(Some(column.reference)), share(column.current)),
         finding.outcome.to_string(),
     ]
 }
+
+/// A p-value below this is no longer told apart from zero: the tails of the tests end there.
+pub(super) const LEAST_P: f64 = 1e-300;
 
 const HEADER: [&str; 7] = ["column", "method", "statistic", "threshold", "p (adjusted)", "missing", "outcome"];

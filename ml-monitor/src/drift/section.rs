@@ -1,6 +1,6 @@
 //! A drift report as part of a page.
 
-use super::report::{Bins, ColumnDrift, DriftReport, Finding, Outcome, Picture};
+use super::report::{Bins, ColumnDrift, DriftReport, Finding, LEAST_P, Outcome, Picture};
 use ml_core::report::{Axis, Bar, Bars, Cell, Chart, Column, Fact, Histograms, Section, Table, Tone, number};
 use std::collections::BTreeMap;
 
@@ -97,7 +97,9 @@ fn row(column: &ColumnDrift, finding: &Finding) -> [Cell; 7] {
         Cell::text(&finding.method),
         optional(finding.statistic, |statistic| Cell::number(statistic, 4)),
         Cell::number(finding.threshold, 2),
-        optional(finding.adjusted_p_value, |p| Cell::text(number::short(p))),
+        optional(finding.adjusted_p_value, |p| {
+            Cell::text(if p < LEAST_P { "< 1e−300".into() } else { number::short(p) })
+        }),
         Cell::text(format!("{} → {}", share(column.reference.missing_share()), share(current))),
         Cell::text(finding.outcome.to_string()).tone(tone),
     ]
