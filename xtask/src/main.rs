@@ -23,6 +23,9 @@ Development commands of ml-platform.
   cargo xtask data    writes examples/data/*.parquet anew from their source.
 ";
 
+/// The last version of the package whose files include the node tests.
+const ONNX_WITH_NODE_TESTS: &str = "1.17.0";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
@@ -48,7 +51,9 @@ fn test() -> Result<()> {
     let mut steps = Steps::new();
     let python = steps.call("python", || Environment::prepare("venv", &root().join("xtask/requirements.txt")))?;
     steps.export("ML_PLATFORM_PYTHON", python.interpreter());
-    steps.export("ORT_DYLIB_PATH", python.library("onnxruntime/capi", "libonnxruntime.")?);
+    steps.export("ORT_DYLIB_PATH", ort_library(&python.packages()?)?);
+    let node_tests = steps.call("node tests of ONNX", || python.unpack("onnx", ONNX_WITH_NODE_TESTS))?;
+    steps.export("ONNX_NODE_TESTS", node_tests.join("onnx/backend/test/data/node"));
 
     steps.run("format", cargo(["fmt", "--all", "--check"]))?;
     steps.run("lints", lints())?;
@@ -100,6 +105,11 @@ fn data() -> Result<()> {
 
 fn lints() -> Command {
     cargo(["clippy", "--workspace", "--all-features", "--all-targets", "--", "-D", "warnings"])
+}
+
+/// The shared library of ONNX Runtime among Python packages.
+fn ort_library(packages: &Path) -> Result<PathBuf> {
+    python::file_in(&packages.join("onnxruntime/capi"), "libonnxruntime.")
 }
 
 /// A quickstart that ends well but shows nothing has not ended well.

@@ -38,23 +38,56 @@ impl Environment {
         Ok(this)
     }
 
+    /// Unpacks a package as it was built for Python 3.11 on Linux x86-64, whatever runs here, and without what it depends on:
+    /// for the data and the shared libraries in it. Returns the folder that holds what would be in `site-packages`.
+    pub(crate) fn unpack(&self, package: &str, version: &str) -> Result<PathBuf> {
+        let folder = root().join("target/wheels").join(format!("{package}-{version}"));
+        // Made by pip as its last step.
+        if folder.join(format!("{}-{version}.dist-info/RECORD", package.replace('-', "_"))).is_file() {
+            println!("   as unpacked before: {}", folder.display());
+            return Ok(folder);
+        }
+        let mut install = Command::new(self.interpreter());
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"]);
+        install.args([
+            "--no-compile",
+            "--upgrade",
+            "--only-binary=:all:",
+            "--implementation=cp",
+            "--python-version=3.11",
+        ]);
+        install.args(["--platform=manylinux2014_x86_64", "--platform=manylinux_2_28_x86_64", "--target"]).arg(&folder);
+        run(install.arg(format!("{package}=={version}")))?;
+        println!("   unpacked: {}", folder.display());
+        Ok(folder)
+    }
+
     /// The Python of the environment.
     pub(crate) fn interpreter(&self) -> PathBuf {
         self.folder.join("bin/python")
     }
 
-    /// The file in a folder of an installed package whose name starts so, such as a shared library with its version.
-    pub(crate) fn library(&self, package_folder: &str, prefix: &str) -> Result<PathBuf> {
-        let missing = || Failure::new(format!("no {prefix}* in {package_folder} under {}", self.folder.display()));
+    /// The folder with the installed packages.
+    pub(crate) fn packages(&self) -> Result<PathBuf> {
+        let missing = || Failure::new(format!("no site-packages under {}", self.folder.display()));
         fs::read_dir(self.folder.join("lib"))
             .map_err(|_| missing())?
             .flatten()
-            .filter_map(|python| fs::read_dir(python.path().join("site-packages").join(package_folder)).ok())
-            .flat_map(|files| files.flatten())
-            .map(|file| file.path())
-            .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)))
+            .map(|python| python.path().join("site-packages"))
+            .find(|folder| folder.is_dir())
             .ok_or_else(missing)
     }
+}
+
+/// The file in a folder whose name starts so, such as a shared library with its version.
+pub(crate) fn file_in(folder: &Path, prefix: &str) -> Result<PathBuf> {
+    let missing = || Failure::new(format!("no {prefix}* in {}", folder.display()));
+    fs::read_dir(folder)
+        .map_err(|_| missing())?
+        .flatten()
+        .map(|file| file.path())
+        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)))
+        .ok_or_else(missing)
 }
 
 /// A Python that can make environments; on Debian, and as root, it is installed when there is none.

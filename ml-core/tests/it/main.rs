@@ -3,6 +3,9 @@
 mod bundle;
 mod collective;
 mod metric;
+mod node;
+#[cfg(feature = "ort")]
+mod node_ort;
 mod onnx;
 mod onnx_proto;
 mod runtime;

@@ -25,7 +25,7 @@ use ml_core::{
 use proptest::prelude::*;
 use std::{num::NonZeroUsize, sync::Arc};
 
-fn ort() -> OrtRuntime {
+pub(crate) fn ort() -> OrtRuntime {
     OrtRuntime::new(OrtConfig::default()).unwrap_or_else(|error| {
         panic!("{error:?}\nrun `cargo xtask test`, which brings the library and sets ORT_DYLIB_PATH")
     })
