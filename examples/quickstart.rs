@@ -1,12 +1,15 @@
 //! From a year of real flights to an audited, served and watched model, in one process and one folder.
 //!
-//! `cargo run --release --example quickstart` needs nothing else; `examples/data/README.md` describes the data.
+//! `cargo run --release --example quickstart` needs nothing else; `examples/data/README.md` describes the data. With
+//! `--features ort` before and `-- --runtime ort` behind, the model is served on ONNX Runtime and answers the same.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use ml_platform::core::arrow::{array::BooleanArray, datatypes::DataType};
 use ml_platform::core::report::{Axis, Curve, Curves, Page, Section};
 use ml_platform::core::trainer::{self, FitContext, logistic::Logistic};
-use ml_platform::core::{Dataset, Table, Tensors, bundle, dataset::Role};
+use ml_platform::core::{
+    Dataset, InferenceRuntime, Table, Tensors, bundle, dataset::Role, runtime::native::NativeRuntime,
+};
 use ml_platform::core::{metric::BinaryScores, model::positive_probabilities, split, transform};
 use ml_platform::features::{Entity, FeatureStoreExt, FeatureView, HistoricalRequest, ingest::parquet, validate};
 use ml_platform::govern::{AuditFrame, EvidenceGate, GateParams, GroupFairness, ModelCard, card::IntendedUse};
@@ -25,7 +28,7 @@ const THRESHOLD: f64 = 0.3; // a flight this likely to be late is flagged
 async fn main() -> Result<()> {
     let folder = Path::new("target/quickstart");
     std::fs::remove_dir_all(folder).ok(); // every run starts anew
-    let platform = Platform::open(folder).await?;
+    let platform = Platform { runtimes: vec![runtime()?], ..Platform::open(folder).await? };
 
     let step = start("Read and check a year of flights and weather");
     let flights = parquet::read("examples/data/flights.parquet", None)?;
@@ -110,7 +113,7 @@ async fn main() -> Result<()> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
     let url = format!("http://{}", listener.local_addr().map_err(failed)?);
     tokio::spawn(axum::serve(listener, http::router(server.clone())).into_future());
-    done(&step, format!("{url}/v2/models/{name}"));
+    done(&step, format!("{url}/v2/models/{name}, run by {}", server.model(&name, None)?.report));
 
     let step = start("Predict August to December through HTTP, and watch for drift");
     let (mut by_month, mut apart) = (vec![(7.0, metrics.roc_auc.unwrap_or(f64::NAN))], 0.0_f64);
@@ -157,6 +160,17 @@ async fn ask(server: &str, inputs: &Tensors, step: &ProgressBar) -> Result<Vec<f
         step.set_message(format!("{} of {} rows", from, inputs.rows()));
     }
     Ok(scores)
+}
+
+/// What runs the model: the native runtime, or what `--runtime` says.
+fn runtime() -> Result<Arc<dyn InferenceRuntime>> {
+    let said: Vec<String> = std::env::args().skip(1).collect();
+    match said.join(" ").as_str() {
+        "" | "--runtime native" => Ok(Arc::new(NativeRuntime)),
+        #[cfg(feature = "ort")]
+        "--runtime ort" => Ok(Arc::new(ml_platform::core::runtime::ort::OrtRuntime::new(Default::default())?)),
+        _ => Err(Error::invalid_input("usage: quickstart [--runtime native|ort]; ort needs `--features ort`")),
+    }
 }
 
 fn labels(rows: &Table) -> Result<Vec<bool>> {

@@ -78,6 +78,9 @@ fn test() -> Result<()> {
     }
     steps.run("quickstart", cargo(["run", "--release", "--example", "quickstart"]))?;
     steps.call("report", quickstart_report)?;
+    let mut on_ort = cargo(["run", "--release", "--features", "ort", "--example", "quickstart"]);
+    on_ort.args(["--", "--runtime", "ort"]);
+    steps.run("quickstart on ort", on_ort)?;
     steps.summarize();
     Ok(())
 }
