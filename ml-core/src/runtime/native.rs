@@ -1,10 +1,17 @@
 //! The runtime that is always there: pure Rust, for the tabular models that the trainers of this family export.
 
+mod cast;
+#[allow(dead_code, unused_macros, unused_imports, reason = "for the operators that follow")]
+mod element;
 mod elementwise;
 mod encode;
+#[allow(dead_code, reason = "for the operators that follow")]
 mod kernel;
+mod length;
 mod linear;
+#[allow(dead_code, reason = "for the operators that follow")]
 mod node;
+mod operators;
 mod plan;
 mod shape;
 mod trees;

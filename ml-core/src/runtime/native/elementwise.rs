@@ -1,42 +1,43 @@
 //! One number in, one number out: `Imputer`, `Mul`, `Scaler`, `Sigmoid`.
 
 use super::{
-    kernel::{Frame, Kernel, Lowered, Slot, Type},
+    kernel::{Frame, Kernel, Lowered, Slot},
+    length::Type,
     node::{Node, matrix},
 };
-use crate::{Error, Result, tensor::DType};
+use crate::{Error, Result};
 
 /// Puts a number in place of every `replaced_value_float`, which is NaN as a rule.
 pub(super) fn imputer(node: &Node<'_>) -> Result<Lowered> {
     let attributes = node.attributes(&["imputed_value_floats", "replaced_value_float"])?;
-    let width = matrix(node.only()?)?;
+    let of = node.only()?;
+    let (_, width) = matrix(of)?;
     // A single number stands for every column.
     let imputed = per_column(attributes.floats("imputed_value_floats")?, width)?;
     let replaced = attributes.float("replaced_value_float")?.unwrap_or(0.0);
-    in_place(Imputer { imputed, replaced }, width)
+    in_place(Imputer { imputed, replaced }, of)
 }
 
 /// Subtracts `offset`, then multiplies by `scale`.
 pub(super) fn scaler(node: &Node<'_>) -> Result<Lowered> {
     let attributes = node.attributes(&["offset", "scale"])?;
-    let width = matrix(node.only()?)?;
+    let of = node.only()?;
+    let (_, width) = matrix(of)?;
     let offset = attributes.floats("offset")?;
     let scale = attributes.floats("scale")?;
     if offset.len() != scale.len() {
         return Err(Error::corrupt("offset and scale have different lengths"));
     }
     let columns = per_column(offset, width)?.into_iter().zip(per_column(scale, width)?).collect();
-    in_place(Scaler { columns }, width)
+    in_place(Scaler { columns }, of)
 }
 
 /// Multiplies by a constant: one number, or one a column.
 pub(super) fn mul(node: &Node<'_>) -> Result<Lowered> {
     node.attributes(&[])?;
-    let (of, constants) = node.with_constants()?;
-    let width = matrix(of)?;
-    let [factor] = &constants[..] else {
-        return Err(Error::corrupt("the operator takes two inputs"));
-    };
+    let of = &node.require(0)?.of;
+    let (_, width) = matrix(of)?;
+    let factor = node.constant(1)?.ok_or_else(|| Error::corrupt("the operator takes two inputs"))?;
     let unsupported =
         || Error::unsupported("the native runtime multiplies only by one FP32 number, or by one a column");
     let values = factor.values::<f32>().map_err(|error| unsupported().with_source(error))?;
@@ -50,13 +51,15 @@ pub(super) fn mul(node: &Node<'_>) -> Result<Lowered> {
     }
     // To subtract zero changes nothing.
     let columns = per_column(values, width)?.into_iter().map(|factor| (0.0, factor)).collect();
-    in_place(Scaler { columns }, width)
+    Ok(in_place(Scaler { columns }, of)?.reading(1))
 }
 
 /// The logistic function.
 pub(super) fn sigmoid(node: &Node<'_>) -> Result<Lowered> {
     node.attributes(&[])?;
-    in_place(Sigmoid, matrix(node.only()?)?)
+    let of = node.only()?;
+    matrix(of)?;
+    in_place(Sigmoid, of)
 }
 
 /// The logistic function in single precision. Away from zero it is closer to the true value than ONNX Runtime, whose
@@ -65,9 +68,8 @@ pub(super) fn logistic(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
-fn in_place(kernel: impl Kernel + 'static, width: usize) -> Result<Lowered> {
-    let outputs = vec![Type::new(DType::Fp32, [width])];
-    Ok(Lowered::Step { kernel: Box::new(kernel), outputs, in_place: true })
+fn in_place(kernel: impl Kernel + 'static, of: &Type) -> Result<Lowered> {
+    Ok(Lowered::step(kernel, [of.clone()]).in_place())
 }
 
 fn per_column(values: &[f32], width: usize) -> Result<Vec<f32>> {
@@ -82,13 +84,13 @@ fn per_column(values: &[f32], width: usize) -> Result<Vec<f32>> {
 
 /// Changes the input where it is, or a copy of it.
 fn change(frame: &mut Frame<'_>, inputs: &[Slot], outputs: &[Slot], with: impl FnOnce(&mut [f32])) {
-    let mut values = frame.take_floats(outputs[0]);
+    let mut values = frame.take(outputs[0]);
     if inputs[0] != outputs[0] {
         values.clear();
-        values.extend_from_slice(frame.floats(inputs[0]));
+        values.extend_from_slice(frame.values(inputs[0]));
     }
     with(&mut values);
-    frame.put_floats(outputs[0], values);
+    frame.put(outputs[0], values);
 }
 
 /// The rows of a matrix; a matrix without columns has none to change.

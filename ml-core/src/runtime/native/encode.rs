@@ -1,13 +1,11 @@
 //! Categories to numbers: `LabelEncoder`, `OneHotEncoder`.
 
 use super::{
-    kernel::{Frame, Kernel, Lowered, Slot, Type},
+    kernel::{Frame, Kernel, Lowered, Slot},
+    length::{Length, Type},
     node::Node,
 };
-use crate::{
-    Error, Result,
-    tensor::{DType, TensorData},
-};
+use crate::{Error, Result, tensor::DType};
 use bytes::Bytes;
 use std::{collections::HashMap, hash::Hash};
 
@@ -30,8 +28,8 @@ pub(super) fn label_encoder(node: &Node<'_>) -> Result<Lowered> {
         codes.entry(key.clone()).or_insert(value);
     }
     let default = attributes.int("default_int64")?.unwrap_or(-1);
-    let outputs = vec![Type::new(DType::Int64, of.inner.clone())];
-    Ok(Lowered::Step { kernel: Box::new(LabelEncoder { codes, default }), outputs, in_place: false })
+    let outputs = [Type::new(DType::Int64, of.shape.clone())];
+    Ok(Lowered::step(LabelEncoder { codes, default }, outputs))
 }
 
 /// One column a category, one where the category is; a dimension of its own at the end.
@@ -47,20 +45,15 @@ pub(super) fn one_hot_encoder(node: &Node<'_>) -> Result<Lowered> {
         DType::Bytes if ints.is_empty() => (Categories::Strings(index(strings)), strings.len()),
         _ => return Err(Error::unsupported("the native runtime encodes only categories of the type of the input")),
     };
-    let mut inner = of.inner.clone();
-    inner.push(width);
+    let mut shape = of.shape.clone();
+    shape.push(Length::fixed(width));
     let kernel = OneHotEncoder { categories, width, unknown_is_zeros };
-    Ok(Lowered::Step { kernel: Box::new(kernel), outputs: vec![Type::new(DType::Fp32, inner)], in_place: false })
+    Ok(Lowered::step(kernel, [Type::new(DType::Fp32, shape)]))
 }
 
 /// The column of each category; as in ONNX Runtime, the last of two equal ones counts.
 fn index<K: Clone + Eq + Hash>(categories: &[K]) -> HashMap<K, usize> {
     categories.iter().cloned().zip(0..).collect()
-}
-
-/// The text of an input of the graph; no operator known here makes text.
-fn text<'a>(frame: &Frame<'a>, slot: Slot) -> &'a [Bytes] {
-    if let Some(TensorData::Bytes(values)) = frame.input(slot) { values } else { &[] }
 }
 
 #[derive(Debug)]
@@ -71,11 +64,11 @@ struct LabelEncoder {
 
 impl Kernel for LabelEncoder {
     fn run(&self, frame: &mut Frame<'_>, inputs: &[Slot], outputs: &[Slot]) -> Result<()> {
-        let mut codes = frame.take_ints(outputs[0]);
+        let mut codes = frame.take(outputs[0]);
         codes.clear();
         let code = |key: &Bytes| self.codes.get(key).copied().unwrap_or(self.default);
-        codes.extend(text(frame, inputs[0]).iter().map(code));
-        frame.put_ints(outputs[0], codes);
+        codes.extend(frame.values(inputs[0]).iter().map(code));
+        frame.put(outputs[0], codes);
         Ok(())
     }
 }
@@ -112,12 +105,12 @@ impl OneHotEncoder {
 
 impl Kernel for OneHotEncoder {
     fn run(&self, frame: &mut Frame<'_>, inputs: &[Slot], outputs: &[Slot]) -> Result<()> {
-        let mut out = frame.take_floats(outputs[0]);
+        let mut out = frame.take(outputs[0]);
         match &self.categories {
-            Categories::Ints(columns) => self.encode(frame.ints(inputs[0]), columns, &mut out)?,
-            Categories::Strings(columns) => self.encode(text(frame, inputs[0]), columns, &mut out)?,
+            Categories::Ints(columns) => self.encode(frame.values(inputs[0]), columns, &mut out)?,
+            Categories::Strings(columns) => self.encode(frame.values(inputs[0]), columns, &mut out)?,
         }
-        frame.put_floats(outputs[0], out);
+        frame.put(outputs[0], out);
         Ok(())
     }
 }

@@ -1,12 +1,16 @@
 //! What the operators are made of: a kernel that computes a node, and the values it reads and writes.
 
+use super::length::Type;
 use crate::{
-    Result,
-    tensor::{DType, TensorData},
+    Result, Tensor,
+    tensor::{DType, Element, TensorData},
 };
-use std::fmt;
+use std::{fmt, ops::Range, sync::Arc};
 
-/// Computes the outputs of one node for all rows of a call.
+/// Computes the outputs of one node in one call.
+///
+/// The slots are those of the node's inputs and outputs, in order; an input that is left out has none and is not there,
+/// so a kernel with optional inputs knows from its own fields which it has.
 pub(super) trait Kernel: fmt::Debug + Send + Sync {
     fn run(&self, frame: &mut Frame<'_>, inputs: &[Slot], outputs: &[Slot]) -> Result<()>;
 }
@@ -16,28 +20,10 @@ pub(super) trait Kernel: fmt::Debug + Send + Sync {
 pub(super) enum Slot {
     /// A tensor of the caller, in the order of the signature.
     Input(usize),
-    /// A register of single-precision numbers.
-    Floats(usize),
-    /// A register of whole numbers.
-    Ints(usize),
-}
-
-/// Element type and shape of a value, without its first dimension: the rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Type {
-    pub(super) dtype: DType,
-    pub(super) inner: Vec<usize>,
-}
-
-impl Type {
-    pub(super) fn new(dtype: DType, inner: impl Into<Vec<usize>>) -> Self {
-        Self { dtype, inner: inner.into() }
-    }
-
-    /// Elements of one row.
-    pub(super) fn width(&self) -> usize {
-        self.inner.iter().product()
-    }
+    /// A tensor of the graph, or one computed from those at load.
+    Constant(usize),
+    /// A value made during the call. A register keeps its element type.
+    Register(usize),
 }
 
 /// What a node becomes.
@@ -45,70 +31,106 @@ impl Type {
 pub(super) enum Lowered {
     /// The first input under another shape: nothing to do.
     Alias(Type),
-    /// Work. `in_place` when the kernel may write where it reads its first input.
-    Step { kernel: Box<dyn Kernel>, outputs: Vec<Type>, in_place: bool },
+    /// Tensors known at load, one an output.
+    Constants(Vec<Tensor>),
+    Step(Work),
+}
+
+impl Lowered {
+    /// Work that reads all inputs of the node.
+    pub(super) fn step(kernel: impl Kernel + 'static, outputs: impl Into<Vec<Type>>) -> Self {
+        Self::boxed(Box::new(kernel), outputs)
+    }
+
+    pub(super) fn boxed(kernel: Box<dyn Kernel>, outputs: impl Into<Vec<Type>>) -> Self {
+        let outputs = outputs.into();
+        Self::Step(Work { kernel, outputs, in_place: false, reads: usize::MAX, mixes_rows: false })
+    }
+
+    /// The kernel may write its first output where it reads its first input, which has the same type.
+    pub(super) fn in_place(self) -> Self {
+        self.change(|work| work.in_place = true)
+    }
+
+    /// The kernel reads only so many of the inputs; it has taken what it needs from the others.
+    pub(super) fn reading(self, inputs: usize) -> Self {
+        self.change(|work| work.reads = inputs)
+    }
+
+    /// An output row is made of several input rows, although its shape does not tell.
+    pub(super) fn mixing_rows(self, mixes: bool) -> Self {
+        self.change(|work| work.mixes_rows = mixes)
+    }
+
+    fn change(mut self, with: impl FnOnce(&mut Work)) -> Self {
+        if let Self::Step(work) = &mut self {
+            with(work);
+        }
+        self
+    }
+}
+
+/// A kernel and what the plan has to know of it.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) kernel: Box<dyn Kernel>,
+    pub(super) outputs: Vec<Type>,
+    pub(super) in_place: bool,
+    pub(super) reads: usize,
+    pub(super) mixes_rows: bool,
 }
 
 /// The values of one call.
 #[derive(Debug)]
 pub(super) struct Frame<'a> {
+    /// The rows of the call, by which lengths become numbers.
     pub(super) rows: usize,
-    pub(super) inputs: Vec<&'a TensorData>,
-    pub(super) floats: Vec<Vec<f32>>,
-    pub(super) ints: Vec<Vec<i64>>,
+    /// Tensors of the caller, and which of their elements belong to the call.
+    pub(super) inputs: Vec<(&'a TensorData, Range<usize>)>,
+    pub(super) constants: &'a [Arc<Tensor>],
+    pub(super) registers: Vec<TensorData>,
 }
 
-impl<'a> Frame<'a> {
-    /// The numbers of a slot that was lowered as `FP32`.
-    pub(super) fn floats(&self, slot: Slot) -> &[f32] {
-        match slot {
-            Slot::Floats(register) => &self.floats[register],
-            Slot::Input(index) => match self.inputs[index] {
-                TensorData::Fp32(values) => values,
-                _ => &[],
-            },
-            Slot::Ints(_) => &[],
-        }
-    }
-
-    /// The numbers of a slot that was lowered as `INT64`.
-    pub(super) fn ints(&self, slot: Slot) -> &[i64] {
-        match slot {
-            Slot::Ints(register) => &self.ints[register],
-            Slot::Input(index) => match self.inputs[index] {
-                TensorData::Int64(values) => values,
-                _ => &[],
-            },
-            Slot::Floats(_) => &[],
-        }
-    }
-
-    /// The elements of an input of the graph, of any type.
-    pub(super) fn input(&self, slot: Slot) -> Option<&'a TensorData> {
-        if let Slot::Input(index) = slot { Some(self.inputs[index]) } else { None }
+impl Frame<'_> {
+    /// The elements of a slot, which was lowered as one of this type.
+    pub(super) fn values<T: Element>(&self, slot: Slot) -> &[T] {
+        let values = match slot {
+            Slot::Input(index) => {
+                let (data, range) = &self.inputs[index];
+                T::borrow(data).map(|values| &values[range.clone()])
+            }
+            Slot::Constant(index) => T::borrow(self.constants[index].data()),
+            Slot::Register(register) => T::borrow(&self.registers[register]),
+        };
+        debug_assert!(values.is_some(), "{slot:?} holds {}", T::DTYPE);
+        values.unwrap_or_default()
     }
 
     /// Takes a register out to be written; what it holds is the last value written, if any.
-    pub(super) fn take_floats(&mut self, slot: Slot) -> Vec<f32> {
-        if let Slot::Floats(register) = slot { std::mem::take(&mut self.floats[register]) } else { Vec::new() }
+    pub(super) fn take<T: Element>(&mut self, slot: Slot) -> Vec<T> {
+        let Slot::Register(register) = slot else { return Vec::new() };
+        T::take(std::mem::replace(&mut self.registers[register], T::wrap(Vec::new()))).unwrap_or_default()
+    }
+
+    /// Takes a register out to be written from its start.
+    pub(super) fn take_cleared<T: Element>(&mut self, slot: Slot) -> Vec<T> {
+        let mut values = self.take(slot);
+        values.clear();
+        values
     }
 
     /// Puts a register back.
-    pub(super) fn put_floats(&mut self, slot: Slot, values: Vec<f32>) {
-        if let Slot::Floats(register) = slot {
-            self.floats[register] = values;
+    pub(super) fn put<T: Element>(&mut self, slot: Slot, values: Vec<T>) {
+        if let Slot::Register(register) = slot {
+            self.registers[register] = T::wrap(values);
         }
     }
+}
 
-    /// As [`Frame::take_floats`].
-    pub(super) fn take_ints(&mut self, slot: Slot) -> Vec<i64> {
-        if let Slot::Ints(register) = slot { std::mem::take(&mut self.ints[register]) } else { Vec::new() }
+/// A register that has held nothing yet.
+pub(super) fn empty(dtype: DType) -> TensorData {
+    macro_rules! empty {
+        ($($variant:ident)*) => { match dtype { $(DType::$variant => TensorData::$variant(Vec::new()),)* } };
     }
-
-    /// As [`Frame::put_floats`].
-    pub(super) fn put_ints(&mut self, slot: Slot, values: Vec<i64>) {
-        if let Slot::Ints(register) = slot {
-            self.ints[register] = values;
-        }
-    }
+    empty!(Bool Uint8 Uint16 Uint32 Uint64 Int8 Int16 Int32 Int64 Fp16 Fp32 Fp64 Bf16 Bytes)
 }

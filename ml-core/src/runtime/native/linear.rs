@@ -2,7 +2,8 @@
 
 use super::{
     elementwise::logistic,
-    kernel::{Frame, Kernel, Lowered, Slot, Type},
+    kernel::{Frame, Kernel, Lowered, Slot},
+    length::{Length, Type},
     node::{Node, matrix},
 };
 use crate::{Error, Result, tensor::DType};
@@ -10,14 +11,14 @@ use crate::{Error, Result, tensor::DType};
 /// One weighted sum a target.
 pub(super) fn regressor(node: &Node<'_>) -> Result<Lowered> {
     let attributes = node.attributes(&["coefficients", "intercepts", "targets", "post_transform"])?;
-    let width = matrix(node.only()?)?;
+    let (rows, width) = matrix(node.only()?)?;
     if !matches!(attributes.string("post_transform")?, None | Some(b"NONE")) {
         return Err(Error::unsupported("the native runtime transforms no regression"));
     }
     let targets = usize::try_from(attributes.int("targets")?.unwrap_or(1)).unwrap_or(0);
     let sums = Sums::new(attributes.floats("coefficients")?, attributes.floats("intercepts")?, width, targets)?;
-    let outputs = vec![Type::new(DType::Fp32, [targets])];
-    Ok(Lowered::Step { kernel: Box::new(Regressor { sums }), outputs, in_place: false })
+    let outputs = [Type::new(DType::Fp32, [rows, Length::fixed(targets)])];
+    Ok(Lowered::step(Regressor { rows, sums }, outputs))
 }
 
 /// One weighted sum a class, or one for two classes; the label is the class of the greatest, the first of equals.
@@ -26,7 +27,7 @@ pub(super) fn regressor(node: &Node<'_>) -> Result<Lowered> {
 pub(super) fn classifier(node: &Node<'_>) -> Result<Lowered> {
     let attributes =
         node.attributes(&["coefficients", "intercepts", "classlabels_ints", "multi_class", "post_transform"])?;
-    let width = matrix(node.only()?)?;
+    let (rows, width) = matrix(node.only()?)?;
     let intercepts = attributes.floats("intercepts")?;
     let labels = attributes.ints("classlabels_ints")?.to_vec();
     let transform = match attributes.string("post_transform")? {
@@ -49,26 +50,23 @@ pub(super) fn classifier(node: &Node<'_>) -> Result<Lowered> {
     if labels.len() < 2 {
         return Err(Error::unsupported("the native runtime takes classifiers of two classes or more"));
     }
-    let outputs = vec![Type::new(DType::Int64, []), Type::new(DType::Fp32, [labels.len()])];
-    Ok(Lowered::Step { kernel: Box::new(Classifier { sums, labels, transform }), outputs, in_place: false })
+    let outputs = [Type::new(DType::Int64, [rows]), Type::new(DType::Fp32, [rows, Length::fixed(labels.len())])];
+    Ok(Lowered::step(Classifier { rows, sums, labels, transform }, outputs))
 }
 
 /// `alpha · A · B + beta · C` with constant `B` and `C`.
 pub(super) fn gemm(node: &Node<'_>) -> Result<Lowered> {
     let attributes = node.attributes(&["alpha", "beta", "transA", "transB"])?;
-    let (of, constants) = node.with_constants()?;
-    let width = matrix(of)?;
+    node.at_most(3)?;
+    let (rows, width) = matrix(&node.require(0)?.of)?;
     if attributes.int("transA")?.unwrap_or(0) != 0 {
         return Err(Error::unsupported("the native runtime does not transpose rows"));
     }
     let transposed = attributes.int("transB")?.unwrap_or(0) != 0;
     let alpha = attributes.float("alpha")?.unwrap_or(1.0);
     let beta = attributes.float("beta")?.unwrap_or(1.0);
-    let (weights, bias) = match &constants[..] {
-        [weights] => (weights, None),
-        [weights, bias] => (weights, Some(bias)),
-        _ => return Err(Error::corrupt("the operator takes two or three inputs")),
-    };
+    let weights = node.constant(1)?.ok_or_else(|| Error::corrupt("the operator takes two or three inputs"))?;
+    let bias = node.constant(2)?;
     let not_floats = |error: Error| Error::unsupported("the native runtime multiplies only FP32").with_source(error);
     let values = weights.values::<f32>().map_err(not_floats)?;
     let targets = match (weights.shape(), transposed) {
@@ -94,8 +92,8 @@ pub(super) fn gemm(node: &Node<'_>) -> Result<Lowered> {
         }
     };
     let sums = Sums::new(&coefficients, &intercepts, width, targets)?;
-    let outputs = vec![Type::new(DType::Fp32, [targets])];
-    Ok(Lowered::Step { kernel: Box::new(Regressor { sums }), outputs, in_place: false })
+    let outputs = [Type::new(DType::Fp32, [rows, Length::fixed(targets)])];
+    Ok(Lowered::step(Regressor { rows, sums }, outputs).reading(1))
 }
 
 /// Coefficients by target, then by column, and one intercept a target.
@@ -150,15 +148,16 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 
 #[derive(Debug)]
 struct Regressor {
+    rows: Length,
     sums: Sums,
 }
 
 impl Kernel for Regressor {
     fn run(&self, frame: &mut Frame<'_>, inputs: &[Slot], outputs: &[Slot]) -> Result<()> {
-        let mut out = frame.take_floats(outputs[0]);
+        let mut out = frame.take(outputs[0]);
         out.clear();
-        self.sums.extend(frame.rows, frame.floats(inputs[0]), &mut out);
-        frame.put_floats(outputs[0], out);
+        self.sums.extend(self.rows.at(frame.rows), frame.values(inputs[0]), &mut out);
+        frame.put(outputs[0], out);
         Ok(())
     }
 }
@@ -172,6 +171,7 @@ enum Transform {
 
 #[derive(Debug)]
 struct Classifier {
+    rows: Length,
     sums: Sums,
     labels: Vec<i64>,
     transform: Transform,
@@ -207,24 +207,24 @@ impl Classifier {
 
 impl Kernel for Classifier {
     fn run(&self, frame: &mut Frame<'_>, inputs: &[Slot], outputs: &[Slot]) -> Result<()> {
-        let mut labels = frame.take_ints(outputs[0]);
-        let mut scores = frame.take_floats(outputs[1]);
+        let mut labels = frame.take(outputs[0]);
+        let mut scores = frame.take(outputs[1]);
         labels.clear();
         scores.clear();
-        let values = frame.floats(inputs[0]);
+        let values = frame.values::<f32>(inputs[0]);
         if self.sums.targets == 1 {
-            for row in 0..frame.rows {
+            for row in 0..self.rows.at(frame.rows) {
                 let row = &values[row * self.sums.width..(row + 1) * self.sums.width];
                 let (label, pair) = self.finish_single(dot(row, &self.sums.coefficients) + self.sums.intercepts[0]);
                 labels.push(label);
                 scores.extend(pair);
             }
         } else {
-            self.sums.extend(frame.rows, values, &mut scores);
+            self.sums.extend(self.rows.at(frame.rows), values, &mut scores);
             labels.extend(scores.chunks_exact_mut(self.sums.targets).map(|row| self.finish(row)));
         }
-        frame.put_ints(outputs[0], labels);
-        frame.put_floats(outputs[1], scores);
+        frame.put(outputs[0], labels);
+        frame.put(outputs[1], scores);
         Ok(())
     }
 }

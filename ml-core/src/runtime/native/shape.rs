@@ -1,14 +1,13 @@
-//! Shapes and element types: `Cast`, `Concat`, `Identity`, `Reshape`.
+//! The same elements under another shape, or side by side: `Concat`, `Identity`, `Reshape`.
 
 use super::{
-    kernel::{Frame, Kernel, Lowered, Slot, Type},
-    node::{Node, matrix},
+    element::{Item, for_any},
+    kernel::{Frame, Kernel, Lowered, Slot},
+    length::{Length, Type},
+    node::Node,
 };
-use crate::{
-    Error, Result,
-    onnx::tensor,
-    tensor::{DType, TensorData},
-};
+use crate::{Error, Result};
+use std::marker::PhantomData;
 
 /// The input itself.
 pub(super) fn identity(node: &Node<'_>) -> Result<Lowered> {
@@ -16,145 +15,89 @@ pub(super) fn identity(node: &Node<'_>) -> Result<Lowered> {
     Ok(Lowered::Alias(node.only()?.clone()))
 }
 
-/// Another shape for the elements of a row; the rows stay.
+/// Another shape for as many elements. Zero copies a length, and -1 is what the others leave.
 pub(super) fn reshape(node: &Node<'_>) -> Result<Lowered> {
-    let attributes = node.attributes(&["allowzero"])?;
-    let (of, constants) = node.with_constants()?;
-    let [target] = &constants[..] else {
-        return Err(Error::corrupt("the operator takes two inputs"));
-    };
-    let target =
-        target.values::<i64>().map_err(|error| Error::corrupt("a shape is of whole numbers").with_source(error))?;
-    let unsupported = || {
-        Error::unsupported("the native runtime reshapes only within rows")
-            .with("shape", format!("{target:?}"))
-            .with("columns", of.width())
-    };
-    let zero_copies = attributes.int("allowzero")?.unwrap_or(0) == 0;
-    // The first dimension is the rows when it is copied from them, or is what the others leave.
-    let Some((first, rest)) = target.split_first() else { return Err(unsupported()) };
-    let leaves_rows = *first == -1 || (*first == 0 && zero_copies);
-    let inner: Option<Vec<usize>> = rest.iter().map(|&dim| usize::try_from(dim).ok().filter(|&dim| dim > 0)).collect();
-    match inner {
-        Some(inner) if leaves_rows && crate::tensor::element_count(&inner).ok() == Some(of.width()) => {
-            Ok(Lowered::Alias(Type::new(of.dtype, inner)))
-        }
-        _ => Err(unsupported()),
-    }
+    let zero_copies = !node.attributes(&["allowzero"])?.flag("allowzero", false)?;
+    node.at_most(2)?;
+    let of = &node.require(0)?.of;
+    let target = node.constant_ints(1)?.ok_or_else(|| Error::corrupt("the operator takes two inputs"))?;
+    let shape = resolve(of, &target, zero_copies)
+        .map_err(|error| error.with("shape", format!("{target:?}")).with("got", of))?;
+    Ok(Lowered::Alias(Type::new(of.dtype, shape)))
 }
 
-/// Columns side by side.
-pub(super) fn concat(node: &Node<'_>) -> Result<Lowered> {
-    let attributes = node.attributes(&["axis"])?;
-    let widths = node.types()?.into_iter().map(matrix).collect::<Result<Vec<_>>>()?;
-    if !matches!(attributes.int("axis")?, Some(1 | -1)) || widths.is_empty() {
-        return Err(Error::unsupported("the native runtime concatenates only columns"));
-    }
-    let width = widths.iter().sum();
-    let outputs = vec![Type::new(DType::Fp32, [width])];
-    Ok(Lowered::Step { kernel: Box::new(Concat { widths, width }), outputs, in_place: false })
-}
-
-/// Numbers and truth values as `FP32` or `INT64`.
-pub(super) fn cast(node: &Node<'_>) -> Result<Lowered> {
-    let attributes = node.attributes(&["to", "saturate"])?;
-    let of = node.only()?;
-    let to = attributes.int("to")?.and_then(|to| i32::try_from(to).ok()).and_then(tensor::dtype);
-    let to = to.ok_or_else(|| Error::unsupported("the native runtime does not cast to this type"))?;
-    if to == of.dtype {
-        return Ok(Lowered::Alias(of.clone()));
-    }
-    if of.dtype == DType::Bytes || !matches!(to, DType::Fp32 | DType::Int64) {
-        return Err(Error::unsupported("the native runtime casts only numbers to FP32 or INT64")
-            .with("from", of.dtype)
-            .with("to", to));
-    }
-    let outputs = vec![Type::new(to, of.inner.clone())];
-    Ok(Lowered::Step { kernel: Box::new(Cast { to }), outputs, in_place: false })
-}
-
-#[derive(Debug)]
-struct Concat {
-    widths: Vec<usize>,
-    width: usize,
-}
-
-impl Kernel for Concat {
-    fn run(&self, frame: &mut Frame<'_>, inputs: &[Slot], outputs: &[Slot]) -> Result<()> {
-        let mut out = frame.take_floats(outputs[0]);
-        out.clear();
-        out.resize(frame.rows * self.width, 0.0);
-        let mut at = 0;
-        // Column blocks one after the other: each input is read in order, once.
-        for (&slot, &width) in inputs.iter().zip(&self.widths) {
-            let rows = out.chunks_exact_mut(self.width.max(1));
-            for (row, values) in rows.zip(frame.floats(slot).chunks_exact(width.max(1))) {
-                row[at..at + width].copy_from_slice(&values[..width]);
+fn resolve(of: &Type, target: &[i64], zero_copies: bool) -> Result<Vec<Length>> {
+    let misfit = || Error::corrupt("the elements do not fit the new shape");
+    let len = of.len()?;
+    let mut shape = Vec::with_capacity(target.len());
+    let mut rest = None;
+    for (axis, &length) in target.iter().enumerate() {
+        shape.push(match length {
+            0 if zero_copies => *of.shape.get(axis).ok_or_else(misfit)?,
+            -1 if rest.is_none() => {
+                rest = Some(axis);
+                Length::ONE
             }
-            at += width;
-        }
-        frame.put_floats(outputs[0], out);
-        Ok(())
+            _ => Length::fixed(usize::try_from(length).map_err(|_| misfit())?),
+        });
     }
+    if let Some(axis) = rest {
+        let others = Length::product(&shape)?;
+        shape[axis] = len.over(others).ok_or_else(misfit)?;
+    }
+    let new = Length::product(&shape)?;
+    if new == len {
+        return Ok(shape);
+    }
+    // Exporters write a batch of one into shapes that hold for any.
+    Err(if new.is_by_rows() == len.is_by_rows() {
+        misfit()
+    } else {
+        Error::unsupported("the native runtime gives no fixed shape to any number of rows")
+    })
+}
+
+/// One behind the other along an axis.
+pub(super) fn concat(node: &Node<'_>) -> Result<Lowered> {
+    let axis = node.attributes(&["axis"])?.int("axis")?.ok_or_else(|| Error::corrupt("the operator lacks an axis"))?;
+    let types = node.types()?;
+    let first = *types.first().ok_or_else(|| Error::corrupt("the operator takes at least one input"))?;
+    let axis = super::length::axis(axis, first.shape.len())?;
+    let mut shape = first.shape.clone();
+    shape[axis] = Length::fixed(0);
+    for of in &types {
+        let fits = of.dtype == first.dtype
+            && of.shape.len() == shape.len()
+            && (0..shape.len()).all(|at| at == axis || of.shape[at] == shape[at]);
+        if !fits {
+            return Err(Error::corrupt("the inputs do not fit together").with("first", first).with("other", of));
+        }
+        shape[axis] = shape[axis].plus(of.shape[axis])?;
+    }
+    let outer = Length::product(&shape[..axis])?;
+    let blocks = types.iter().map(|of| Length::product(&of.shape[axis..])).collect::<Result<Vec<_>>>()?;
+    let outputs = [Type::new(first.dtype, shape)];
+    for_any!(first.dtype, T => Lowered::step(Concat::<T> { outer, blocks, of: PhantomData }, outputs))
 }
 
 #[derive(Debug)]
-struct Cast {
-    to: DType,
+struct Concat<T> {
+    outer: Length,
+    /// Elements of each input that lie together.
+    blocks: Vec<Length>,
+    of: PhantomData<fn(T)>,
 }
 
-impl Kernel for Cast {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        clippy::cast_possible_wrap,
-        reason = "a cast of the graph rounds and cuts as ONNX says"
-    )]
+impl<T: Item> Kernel for Concat<T> {
     fn run(&self, frame: &mut Frame<'_>, inputs: &[Slot], outputs: &[Slot]) -> Result<()> {
-        macro_rules! write {
-            ($take:ident, $put:ident, $type:ty, $whole:expr) => {{
-                let mut out = frame.$take(outputs[0]);
-                out.clear();
-                match (inputs[0], frame.input(inputs[0])) {
-                    (Slot::Floats(_), _) => {
-                        out.extend(frame.floats(inputs[0]).iter().map(|&v| $whole(f64::from(v)) as $type))
-                    }
-                    (Slot::Ints(_), _) => out.extend(frame.ints(inputs[0]).iter().map(|&v| v as $type)),
-                    (_, Some(TensorData::Bool(values))) => out.extend(values.iter().map(|&v| u8::from(v) as $type)),
-                    (_, Some(TensorData::Uint8(values))) => out.extend(values.iter().map(|&v| v as $type)),
-                    (_, Some(TensorData::Uint16(values))) => out.extend(values.iter().map(|&v| v as $type)),
-                    (_, Some(TensorData::Uint32(values))) => out.extend(values.iter().map(|&v| v as $type)),
-                    (_, Some(TensorData::Uint64(values))) => out.extend(values.iter().map(|&v| v as $type)),
-                    (_, Some(TensorData::Int8(values))) => out.extend(values.iter().map(|&v| v as $type)),
-                    (_, Some(TensorData::Int16(values))) => out.extend(values.iter().map(|&v| v as $type)),
-                    (_, Some(TensorData::Int32(values))) => out.extend(values.iter().map(|&v| v as $type)),
-                    (_, Some(TensorData::Int64(values))) => out.extend(values.iter().map(|&v| v as $type)),
-                    (_, Some(TensorData::Fp16(values))) => {
-                        out.extend(values.iter().map(|v| $whole(v.to_f64()) as $type))
-                    }
-                    (_, Some(TensorData::Bf16(values))) => {
-                        out.extend(values.iter().map(|v| $whole(v.to_f64()) as $type))
-                    }
-                    (_, Some(TensorData::Fp32(values))) => {
-                        out.extend(values.iter().map(|&v| $whole(f64::from(v)) as $type))
-                    }
-                    (_, Some(TensorData::Fp64(values))) => out.extend(values.iter().map(|&v| $whole(v) as $type)),
-                    (_, Some(TensorData::Bytes(_)) | None) => {}
-                }
-                frame.$put(outputs[0], out);
-            }};
+        let mut out = frame.take_cleared::<T>(outputs[0]);
+        for at in 0..self.outer.at(frame.rows) {
+            for (&slot, block) in inputs.iter().zip(&self.blocks) {
+                let block = block.at(frame.rows);
+                out.extend_from_slice(&frame.values(slot)[at * block..(at + 1) * block]);
+            }
         }
-        if self.to == DType::Fp32 {
-            write!(take_floats, put_floats, f32, std::convert::identity::<f64>);
-        } else {
-            write!(take_ints, put_ints, i64, representable);
-        }
+        frame.put(outputs[0], out);
         Ok(())
     }
-}
-
-/// What a processor gives for a number that is no 64-bit integer, and with it ONNX Runtime: the least one.
-fn representable(value: f64) -> f64 {
-    let fits = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value);
-    if fits { value } else { f64::NEG_INFINITY }
 }

@@ -7,7 +7,8 @@ mod forest;
 mod transform;
 
 use super::{
-    kernel::{Frame, Kernel, Lowered, Slot, Type},
+    kernel::{Frame, Kernel, Lowered, Slot},
+    length::{Length, Type},
     node::{Attributes, Node, matrix},
 };
 use crate::{Error, Result, tensor::DType};
@@ -34,7 +35,7 @@ pub(super) fn regressor(node: &Node<'_>) -> Result<Lowered> {
     const OWN: [&str; 6] =
         ["aggregate_function", "n_targets", "target_ids", "target_nodeids", "target_treeids", "target_weights"];
     let attributes = node.attributes(&[&NODES[..], &OWN].concat())?;
-    let width = matrix(node.only()?)?;
+    let (rows, width) = matrix(node.only()?)?;
     let lists = lists(attributes, ["target_treeids", "target_nodeids", "target_ids", "target_weights"])?;
     let targets = attributes.int("n_targets")?.and_then(|targets| usize::try_from(targets).ok()).unwrap_or(0);
     // A declared number costs nothing, so it is bounded by what the file spells out.
@@ -69,8 +70,8 @@ pub(super) fn regressor(node: &Node<'_>) -> Result<Lowered> {
     if !base.is_empty() && !forest.always_scores_all() {
         return Err(Error::unsupported("the native runtime adds no base values to targets that may have no weight"));
     }
-    let kernel = Regressor { forest, aggregate, base, transform };
-    Ok(Lowered::Step { kernel: Box::new(kernel), outputs: vec![Type::new(DType::Fp32, [targets])], in_place: false })
+    let outputs = [Type::new(DType::Fp32, [rows, Length::fixed(targets)])];
+    Ok(Lowered::step(Regressor { forest, rows, aggregate, base, transform }, outputs))
 }
 
 /// Weights of the leaves that a row reaches, summed by class; the label is the class of the greatest, the first of equals.
@@ -78,7 +79,7 @@ pub(super) fn classifier(node: &Node<'_>) -> Result<Lowered> {
     const OWN: [&str; 6] =
         ["class_ids", "class_nodeids", "class_treeids", "class_weights", "classlabels_int64s", "classlabels_strings"];
     let attributes = node.attributes(&[&NODES[..], &OWN].concat())?;
-    let width = matrix(node.only()?)?;
+    let (rows, width) = matrix(node.only()?)?;
     if !attributes.strings("classlabels_strings")?.is_empty() {
         return Err(Error::unsupported("the native runtime takes only whole-number labels")
             .with("attribute", "classlabels_strings"));
@@ -104,9 +105,8 @@ pub(super) fn classifier(node: &Node<'_>) -> Result<Lowered> {
         }
         Decision::Greatest
     };
-    let outputs = vec![Type::new(DType::Int64, []), Type::new(DType::Fp32, [labels.len()])];
-    let kernel = Classifier { forest, labels, base, transform, decision };
-    Ok(Lowered::Step { kernel: Box::new(kernel), outputs, in_place: false })
+    let outputs = [Type::new(DType::Int64, [rows]), Type::new(DType::Fp32, [rows, Length::fixed(labels.len())])];
+    Ok(Lowered::step(Classifier { forest, rows, labels, base, transform, decision }, outputs))
 }
 
 /// How two classes are told apart, which the specification does not say.
@@ -171,6 +171,7 @@ fn base_values(attributes: Attributes<'_>) -> Result<Vec<f32>> {
 #[derive(Debug)]
 struct Regressor {
     forest: Forest,
+    rows: Length,
     aggregate: Aggregate,
     base: Vec<f32>,
     transform: Transform,
@@ -178,14 +179,20 @@ struct Regressor {
 
 impl Kernel for Regressor {
     fn run(&self, frame: &mut Frame<'_>, inputs: &[Slot], outputs: &[Slot]) -> Result<()> {
-        let mut scores = frame.take_floats(outputs[0]);
-        self.forest.score(frame.rows, frame.floats(inputs[0]), self.aggregate, &mut scores, |scores, _| {
-            for (score, base) in scores.iter_mut().zip(&self.base) {
-                *score += base;
-            }
-            self.transform.apply(scores);
-        });
-        frame.put_floats(outputs[0], scores);
+        let mut scores = frame.take(outputs[0]);
+        self.forest.score(
+            self.rows.at(frame.rows),
+            frame.values(inputs[0]),
+            self.aggregate,
+            &mut scores,
+            |scores, _| {
+                for (score, base) in scores.iter_mut().zip(&self.base) {
+                    *score += base;
+                }
+                self.transform.apply(scores);
+            },
+        );
+        frame.put(outputs[0], scores);
         Ok(())
     }
 }
@@ -203,6 +210,7 @@ enum Decision {
 #[derive(Debug)]
 struct Classifier {
     forest: Forest,
+    rows: Length,
     labels: Vec<i64>,
     base: Vec<f32>,
     transform: Transform,
@@ -249,15 +257,21 @@ impl Classifier {
 
 impl Kernel for Classifier {
     fn run(&self, frame: &mut Frame<'_>, inputs: &[Slot], outputs: &[Slot]) -> Result<()> {
-        let mut labels = frame.take_ints(outputs[0]);
-        let mut scores = frame.take_floats(outputs[1]);
+        let mut labels = frame.take(outputs[0]);
+        let mut scores = frame.take(outputs[1]);
         labels.clear();
-        labels.reserve(frame.rows);
-        self.forest.score(frame.rows, frame.floats(inputs[0]), Aggregate::Sum, &mut scores, |scores, scored| {
-            labels.push(self.finish(scores, scored));
-        });
-        frame.put_ints(outputs[0], labels);
-        frame.put_floats(outputs[1], scores);
+        labels.reserve(self.rows.at(frame.rows));
+        self.forest.score(
+            self.rows.at(frame.rows),
+            frame.values(inputs[0]),
+            Aggregate::Sum,
+            &mut scores,
+            |scores, scored| {
+                labels.push(self.finish(scores, scored));
+            },
+        );
+        frame.put(outputs[0], labels);
+        frame.put(outputs[1], scores);
         Ok(())
     }
 }
