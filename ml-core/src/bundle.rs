@@ -7,7 +7,7 @@ use crate::{
     Error, InferenceRuntime, Result, Signature, Tensors,
     id::Digest,
     onnx::OnnxModel,
-    runtime::{self, LoadOptions, LoadedModel},
+    runtime::{LoadOptions, LoadedModel, Runtimes},
     tensor::{
         TensorData,
         json::{ReadTensor, WriteTensor},
@@ -225,12 +225,12 @@ impl Bundle {
             .collect()
     }
 
-    /// Loads the model with the first runtime that supports it, and replays the golden inputs.
+    /// Loads the model with the first runtime that takes it, and replays the golden inputs.
     ///
     /// # Errors
-    /// As [`runtime::load_first`]; [`Corrupt`](crate::ErrorKind::Corrupt) when an output is not what the trainer gave.
+    /// As [`Runtimes`]; [`Corrupt`](crate::ErrorKind::Corrupt) when an output is not what the trainer gave.
     pub fn load(&self, runtimes: &[Arc<dyn InferenceRuntime>], options: &LoadOptions) -> Result<LoadedModel> {
-        let loaded = runtime::load_first(runtimes, &self.model()?, options)?;
+        let loaded = Runtimes::from(runtimes).load(&self.model()?, options)?;
         for golden in self.golden()? {
             let outputs = loaded.model.predict(&golden.inputs)?;
             check_close(&golden.outputs, &outputs).map_err(|error| error.with("runtime", &loaded.report))?;

@@ -3,6 +3,9 @@
 pub mod native;
 #[cfg(feature = "ort")]
 pub mod ort;
+mod selection;
+
+pub use selection::Runtimes;
 
 use crate::{
     Error, Model, Result, Signature,
@@ -32,17 +35,31 @@ pub struct LoadReport {
     pub runtime: String,
     /// Its version.
     pub version: String,
-    /// The device or execution provider in use, such as `cpu`.
+    /// The device or execution provider that runs the most nodes, such as `cpu`.
     pub provider: String,
+    /// The nodes that each provider runs, as the runtime says after its own optimization; empty when it does not say.
+    pub placements: Vec<Placement>,
+    /// What the host listed before, and why it does not run the model.
+    pub declined: Vec<Declined>,
     /// Threads that one call may use.
     pub threads: NonZeroUsize,
+    /// Memory that the runtime's own allocator has taken for the loaded model before any call, in bytes, where it keeps count.
+    pub memory_bytes: Option<u64>,
 }
 
 impl LoadReport {
     /// Reports on the processor with one thread.
     #[must_use]
     pub fn cpu(runtime: impl Into<String>, version: impl Into<String>) -> Self {
-        Self { runtime: runtime.into(), version: version.into(), provider: "cpu".into(), threads: NonZeroUsize::MIN }
+        Self {
+            runtime: runtime.into(),
+            version: version.into(),
+            provider: "cpu".into(),
+            placements: Vec::new(),
+            declined: Vec::new(),
+            threads: NonZeroUsize::MIN,
+            memory_bytes: None,
+        }
     }
 
     /// The same with another number of threads.
@@ -55,7 +72,43 @@ impl LoadReport {
 
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} on {}, threads per call: {}", self.runtime, self.version, self.provider, self.threads)
+        write!(f, "{} {} on {}", self.runtime, self.version, self.provider)?;
+        if self.placements.len() > 1 {
+            let shares: Vec<String> = self.placements.iter().map(Placement::to_string).collect();
+            write!(f, " ({})", shares.join(", "))?;
+        }
+        write!(f, ", threads per call: {}", self.threads)?;
+        self.declined.iter().try_for_each(|declined| write!(f, "; declined: {declined}"))
+    }
+}
+
+/// The share of one provider in a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placement {
+    /// The provider, such as `cuda`.
+    pub provider: String,
+    /// The nodes that it runs.
+    pub nodes: usize,
+}
+
+impl fmt::Display for Placement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} nodes on {}", self.nodes, self.provider)
+    }
+}
+
+/// A runtime or a provider that the host listed, and why it does not run the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declined {
+    /// The runtime or provider, such as `native` or `tensorrt`.
+    pub candidate: String,
+    /// What it says.
+    pub reason: String,
+}
+
+impl fmt::Display for Declined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.candidate, self.reason)
     }
 }
 
@@ -94,6 +147,9 @@ pub struct LoadedModel {
 /// # Ok::<(), ml_core::Error>(())
 /// ```
 pub trait InferenceRuntime: fmt::Debug + Send + Sync + 'static {
+    /// The name, such as `native`; a [`LoadReport`] says it of the runtime that took the model.
+    fn name(&self) -> &str;
+
     /// Whether [`load`](InferenceRuntime::load) can take this model, as far as can be told without loading.
     fn supports(&self, model: &OnnxModel) -> bool;
 
@@ -106,6 +162,10 @@ pub trait InferenceRuntime: fmt::Debug + Send + Sync + 'static {
 }
 
 impl<R: InferenceRuntime + ?Sized> InferenceRuntime for Arc<R> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
     fn supports(&self, model: &OnnxModel) -> bool {
         (**self).supports(model)
     }
@@ -113,24 +173,6 @@ impl<R: InferenceRuntime + ?Sized> InferenceRuntime for Arc<R> {
     fn load(&self, model: &OnnxModel, options: &LoadOptions) -> Result<LoadedModel> {
         (**self).load(model, options)
     }
-}
-
-/// Loads with the first runtime of the host's list that supports the model.
-///
-/// # Errors
-/// [`Unsupported`](crate::ErrorKind::Unsupported) when none does; otherwise what the chosen runtime says: there is no silent next try.
-pub fn load_first(
-    runtimes: &[Arc<dyn InferenceRuntime>],
-    model: &OnnxModel,
-    options: &LoadOptions,
-) -> Result<LoadedModel> {
-    runtimes
-        .iter()
-        .find(|runtime| runtime.supports(model))
-        .ok_or_else(|| {
-            Error::unsupported("no runtime of the list can run this model").with("runtimes", format!("{runtimes:?}"))
-        })?
-        .load(model, options)
 }
 
 /// A model is called with the signature it was stored with, so that has to be the one of its graph.

@@ -26,6 +26,13 @@ Development commands of ml-platform.
 /// The last version of the package whose files include the node tests.
 const ONNX_WITH_NODE_TESTS: &str = "1.17.0";
 
+/// Libraries of ONNX Runtime beside the one for processors: with OpenVINO, with CUDA and TensorRT, and one that is too old.
+const OTHER_LIBRARIES: [(&str, &str, &str); 3] = [
+    ("ORT_OPENVINO_PATH", "onnxruntime-openvino", "1.24.1"),
+    ("ORT_GPU_PATH", "onnxruntime-gpu", "1.31.1"),
+    ("ORT_OLD_PATH", "onnxruntime", "1.23.2"),
+];
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
@@ -54,6 +61,14 @@ fn test() -> Result<()> {
     steps.export("ORT_DYLIB_PATH", ort_library(&python.packages()?)?);
     let node_tests = steps.call("node tests of ONNX", || python.unpack("onnx", ONNX_WITH_NODE_TESTS))?;
     steps.export("ONNX_NODE_TESTS", node_tests.join("onnx/backend/test/data/node"));
+    if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        for (variable, package, version) in OTHER_LIBRARIES {
+            let packages = steps.call(package, || python.unpack(package, version))?;
+            steps.export(variable, ort_library(&packages)?);
+        }
+    } else {
+        steps.leave_out("other libraries of ONNX Runtime", "they are built for Linux on x86-64");
+    }
 
     steps.run("format", cargo(["fmt", "--all", "--check"]))?;
     steps.run("lints", lints())?;
@@ -66,6 +81,12 @@ fn test() -> Result<()> {
         cargo(["test", "--workspace", "--all-features", "--tests", "--no-fail-fast"])
     };
     steps.run_and_repeat("tests", tests, &["Summary [", "test result:"])?;
+    if Path::new("/dev/nvidiactl").exists() {
+        let gpu = ["test", "--package", "ml-core", "--all-features", "--test", "it", "gpu::", "--", "--ignored"];
+        steps.run_and_repeat("tests on the GPU", cargo(gpu), &["test result:"])?;
+    } else {
+        steps.leave_out("tests on the GPU", "there is no NVIDIA device");
+    }
     let doctests = cargo(["test", "--doc", "--workspace", "--all-features", "--no-fail-fast"]);
     steps.run_and_repeat("doctests", doctests, &["test result:"])?;
     steps.call("star", graph::check_star)?;

@@ -45,7 +45,7 @@ pub async fn loaded_models_predict(subject: impl InferenceRuntime) {
     let x = Tensor::new([2, 2], vec![1.0_f32, 2.0, -4.0, 0.25]).expect("four elements");
     let outputs = loaded.model.predict(&crate::Tensors::new().with("x", x).expect("one name")).expect("right inputs");
     assert_eq!(outputs.require("y").expect("there").values::<f32>().expect("FP32"), [-2.0, -1.0]);
-    assert!(!loaded.report.runtime.is_empty() && !loaded.report.provider.is_empty());
+    assert!(!subject.name().is_empty() && !loaded.report.runtime.is_empty() && !loaded.report.provider.is_empty());
 }
 
 /// Clause 1, by clause 1 of [`Model`].

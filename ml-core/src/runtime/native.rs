@@ -59,6 +59,10 @@ use std::sync::Arc;
 pub struct NativeRuntime;
 
 impl InferenceRuntime for NativeRuntime {
+    fn name(&self) -> &'static str {
+        "native"
+    }
+
     fn supports(&self, model: &OnnxModel) -> bool {
         compile(model).map_or_else(|error| error.kind() != ErrorKind::Unsupported, |_| true)
     }

@@ -8,6 +8,10 @@ mod node;
 mod node_ort;
 mod onnx;
 mod onnx_proto;
+#[cfg(feature = "ort")]
+mod own_process;
+#[cfg(feature = "ort")]
+mod provider;
 mod runtime;
 #[cfg(feature = "ort")]
 mod runtime_ort;

@@ -9,7 +9,7 @@ use ml_core::{
         OnnxModel,
         graph::{Attribute, Domain, GraphBuilder},
     },
-    runtime::{LoadOptions, load_first, native::NativeRuntime},
+    runtime::{LoadOptions, Runtimes, native::NativeRuntime},
     signature::{Dim, TensorSpec},
     tensor::{DType, json::ReadTensor},
 };
@@ -114,7 +114,8 @@ fn an_operator_outside_the_set_is_named() {
         load(&model).expect_err("not in the set").to_string(),
         "runtime.native.load: the native runtime does not know this operator (op: ai.onnx.ml.SVMRegressor, node: y)"
     );
-    let error = load_first(&[Arc::new(NativeRuntime)], &model, &LoadOptions::default()).expect_err("none runs it");
+    let runtimes = Runtimes::new(vec![Arc::new(NativeRuntime)]);
+    let error = runtimes.load(&model, &LoadOptions::default()).expect_err("none runs it");
     assert_eq!(error.kind(), ErrorKind::Unsupported);
 }
 

@@ -113,7 +113,8 @@ fn a_library_that_is_not_there_is_named() {
     let text = folder.path().join("libonnxruntime.so");
     std::fs::write(&text, "not a library").expect("written");
     for path in [folder.path().join("missing.so"), folder.path().to_path_buf(), text] {
-        let error = OrtRuntime::new(OrtConfig { library: Some(path.clone()) }).expect_err("no library");
+        let error =
+            OrtRuntime::new(OrtConfig { library: Some(path.clone()), ..OrtConfig::default() }).expect_err("no library");
         // Where another test of this process has loaded the real one, a second one is a conflict.
         assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Conflict), "{error:?}");
         let message = error.to_string();

@@ -132,11 +132,18 @@ fn latin1() -> Bundle {
 struct Latin1Runtime;
 
 impl InferenceRuntime for Latin1Runtime {
+    fn name(&self) -> &'static str {
+        "latin1"
+    }
+
     fn supports(&self, model: &OnnxModel) -> bool {
         model.bytes == "latin1"
     }
 
     fn load(&self, model: &OnnxModel, _options: &LoadOptions) -> Result<LoadedModel> {
+        if !self.supports(model) {
+            return Err(Error::unsupported("this is not Latin-1"));
+        }
         let model = Arc::new(Latin1(model.signature.clone()));
         Ok(LoadedModel { model, report: LoadReport::cpu("latin1", "1") })
     }

@@ -1,7 +1,7 @@
 //! The one environment of a process.
 
 use crate::{Error, Result};
-use ort::environment::Environment;
+use ort::{LoadDynamicError, environment::Environment};
 use std::{
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -32,9 +32,13 @@ pub(super) fn load(path: Option<PathBuf>) -> Result<Environment> {
         None => {}
     }
     let environment = ort::init_from(&path)
-        .map_err(|source| {
-            unusable("the file is no shared library of ONNX Runtime 1.24 or later", &path)
-                .with_source(source.to_string())
+        .map_err(|source| match &source {
+            LoadDynamicError::BadVersion { version_str, .. } => {
+                let needed =
+                    format!("this ONNX Runtime is too old: version 1.{} or later is needed", ort::MINOR_VERSION);
+                unusable(&needed, &path).with("version", version_str)
+            }
+            _ => unusable("the file is no shared library of ONNX Runtime", &path).with_source(source.to_string()),
         })?
         .with_name("ml-platform")
         .with_telemetry(false)
