@@ -8,6 +8,7 @@
 //! | freeze all that has to be known about it | [`trainer::bundle`], [`Bundle`] |
 //! | run it, or any ONNX model | [`runtime`], [`InferenceRuntime`], [`Model`], [`Tensors`] |
 //! | write a graph by hand, or check one | [`onnx`] |
+//! | make a model smaller and faster | [`optimize`] |
 //! | put something of your own between the crates | [`port`] |
 //! | show what was found | [`report`] |
 //!
@@ -27,6 +28,7 @@ pub mod id;
 pub mod metric;
 pub mod model;
 pub mod onnx;
+pub mod optimize;
 pub mod port;
 pub mod report;
 pub mod runtime;

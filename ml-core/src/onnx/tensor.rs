@@ -34,7 +34,7 @@ pub(crate) fn dtype(number: i32) -> Option<DType> {
 }
 
 /// Writes a tensor: strings one by one, everything else as raw little-endian bytes.
-pub(super) fn to_proto(name: String, tensor: &Tensor) -> TensorProto {
+pub(crate) fn to_proto(name: String, tensor: &Tensor) -> TensorProto {
     macro_rules! raw {
         ($values:expr) => {
             $values.iter().flat_map(|value| value.to_le_bytes()).collect()
@@ -111,7 +111,7 @@ pub(crate) fn from_proto(proto: &TensorProto) -> Result<Tensor> {
 }
 
 /// The shape and the number of elements that it holds.
-pub(super) fn shape(proto: &TensorProto) -> Result<Vec<usize>> {
+pub(crate) fn shape(proto: &TensorProto) -> Result<Vec<usize>> {
     let shape: Vec<usize> = proto
         .dims
         .iter()

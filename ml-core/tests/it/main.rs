@@ -8,6 +8,7 @@ mod node;
 mod node_ort;
 mod onnx;
 mod onnx_proto;
+mod optimize;
 #[cfg(feature = "ort")]
 mod own_process;
 #[cfg(feature = "ort")]

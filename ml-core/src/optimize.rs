@@ -1,0 +1,187 @@
+//! Smaller and faster models, from Rust: quantization, half precision, pruning, smaller trees, folded constants.
+//!
+//! A [`Pass`] takes an ONNX model and gives another with the same signature, and says what it [changed](Changes). An
+//! [`Optimizer`] runs passes one after the other and, on data of the host and through a runtime of the host, measures
+//! what each of them gained and lost. An [`AccuracyGate`] refuses what lost more than the host allows: that is a finding,
+//! and no error.
+//!
+//! | pass | what it does | what it needs | loses accuracy |
+//! |---|---|---|---|
+//! | [`RemoveDeadNodes`] | drops nodes and constants that nothing reads | nothing | nothing |
+//! | [`ShrinkTrees`] | ensembles of trees with fewer nodes | nothing | nothing; with rounded thresholds a little |
+//! | [`DynamicInt8`] | weights of dense layers and embeddings in 8 bits | nothing | a little |
+//!
+//! Passes work on the main graph. Graphs within nodes (`If`, `Loop`, `Scan`) and model-local functions are carried along
+//! unchanged, and so is what a pass does not know.
+
+mod changes;
+mod dynamic_int8;
+mod evaluation;
+mod gate;
+mod measure;
+mod network;
+mod predictions;
+mod quantize;
+mod remove_dead_nodes;
+mod report;
+mod rows;
+mod shrink_trees;
+
+pub use changes::{Changes, LeftAlone};
+pub use dynamic_int8::{DynamicInt8, DynamicInt8Params};
+pub use evaluation::Evaluation;
+pub use gate::AccuracyGate;
+pub use measure::{Labels, Measure};
+pub use remove_dead_nodes::RemoveDeadNodes;
+pub use report::{Latency, Report, Score, Step, Verdict};
+pub use rows::inputs;
+pub use shrink_trees::{ShrinkTrees, ShrinkTreesParams};
+
+use crate::{Result, onnx::OnnxModel};
+use std::{fmt, sync::Arc};
+
+/// A change of a model that keeps its signature.
+///
+/// A host writes its own by taking [`OnnxModel::bytes`] apart.
+///
+/// # Contract
+/// 1. The new model has the signature of the old one. (check: `passes_keep_the_signature`)
+/// 2. The same model gives the same new model. (check: `passes_repeat`)
+pub trait Pass: fmt::Debug + Send + Sync + 'static {
+    /// A short name for reports, such as `int8-dynamic`.
+    fn name(&self) -> &'static str;
+
+    /// Makes the new model. CPU work.
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) for a node that cannot be what its operator says, naming the node;
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) when the pass cannot take the model at all.
+    fn apply(&self, model: &OnnxModel) -> Result<Applied>;
+}
+
+impl<P: Pass + ?Sized> Pass for Arc<P> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn apply(&self, model: &OnnxModel) -> Result<Applied> {
+        (**self).apply(model)
+    }
+}
+
+/// What a [`Pass`] made of a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Applied {
+    /// The new model.
+    pub model: OnnxModel,
+    /// What is different.
+    pub changes: Changes,
+}
+
+/// Runs passes one after the other, and measures.
+///
+/// ```
+/// use ml_core::{
+///     Tensor,
+///     onnx::graph::{Domain, GraphBuilder},
+///     optimize::{DynamicInt8, Optimizer},
+///     signature::TensorSpec,
+///     tensor::DType,
+/// };
+///
+/// let mut graph = GraphBuilder::new("dense");
+/// let x = graph.input(TensorSpec::batched("x", DType::Fp32, [64]))?;
+/// let w = graph.initializer(Tensor::new([64, 32], (0..64 * 32).map(|i| (i as f32).sin()).collect())?);
+/// let b = graph.initializer(Tensor::vector(vec![0.5_f32; 32]));
+/// let y = graph.node(Domain::Onnx, "Gemm", &[x, w, b], vec![]);
+/// graph.output(y, TensorSpec::batched("y", DType::Fp32, [32]))?;
+/// let model = graph.finish()?;
+///
+/// // Without data, only sizes are measured.
+/// let optimized = Optimizer::new().with_pass(DynamicInt8::new(Default::default())?).run(&model)?;
+/// println!("{}", optimized.report());
+/// let smaller = optimized.into_model().expect("no gate was asked");
+/// assert!(smaller.bytes.len() < model.bytes.len() / 2);
+/// # Ok::<(), ml_core::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Optimizer {
+    passes: Vec<Box<dyn Pass>>,
+    evaluation: Option<Evaluation>,
+}
+
+impl Optimizer {
+    /// No passes yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a pass behind those that are there.
+    #[must_use]
+    pub fn with_pass(mut self, pass: impl Pass) -> Self {
+        self.passes.push(Box::new(pass));
+        self
+    }
+
+    /// Measures every step on data, and refuses what its gate refuses.
+    #[must_use]
+    pub fn with_evaluation(mut self, evaluation: Evaluation) -> Self {
+        self.evaluation = Some(evaluation);
+        self
+    }
+
+    /// Runs the passes in order, up to the first whose model the gate refuses. CPU work.
+    ///
+    /// # Errors
+    /// As [`Pass::apply`], naming the pass; as the runtime of the evaluation, when it cannot load or run a model;
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when the data do not fit the model.
+    pub fn run(&self, model: &OnnxModel) -> Result<Optimized> {
+        let baseline = self.evaluation.as_ref().map(|evaluation| evaluation.baseline(model)).transpose()?;
+        let gate = self.evaluation.as_ref().and_then(Evaluation::gate);
+        let mut report = Report::new(model, baseline.as_ref(), gate);
+        let mut current = model.clone();
+        for pass in &self.passes {
+            let Applied { model: next, changes } =
+                pass.apply(&current).map_err(|error| error.op("optimize").with("pass", pass.name()))?;
+            let measured = baseline
+                .as_ref()
+                .map(|baseline| baseline.measure(&next))
+                .transpose()
+                .map_err(|error| error.with("pass", pass.name()))?;
+            report.push(pass.name(), &next, changes, measured, gate);
+            if !report.verdict.is_accepted() {
+                return Ok(Optimized { model: None, report });
+            }
+            current = next;
+        }
+        Ok(Optimized { model: Some(current), report })
+    }
+}
+
+/// What an [`Optimizer`] made of a model, and what it measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Optimized {
+    model: Option<OnnxModel>,
+    report: Report,
+}
+
+impl Optimized {
+    /// What was measured.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The new model; none when the gate refused it.
+    #[must_use]
+    pub fn model(&self) -> Option<&OnnxModel> {
+        self.model.as_ref()
+    }
+
+    /// Takes the new model; none when the gate refused it.
+    #[must_use]
+    pub fn into_model(self) -> Option<OnnxModel> {
+        self.model
+    }
+}

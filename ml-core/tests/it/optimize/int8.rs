@@ -1,0 +1,118 @@
+//! 8-bit weights, beside what `onnxruntime.quantization` makes of the same models.
+
+use super::{Golden, measured, model, onnx_runtime, score};
+use ml_core::{
+    ErrorKind, Tensor, Tensors,
+    onnx::{
+        OnnxModel,
+        graph::{Attribute, Domain, GraphBuilder},
+    },
+    optimize::{DynamicInt8, DynamicInt8Params, Evaluation, Measure, Optimizer, Pass},
+    signature::TensorSpec,
+    tensor::DType,
+};
+
+fn dynamic() -> DynamicInt8 {
+    DynamicInt8::new(DynamicInt8Params { min_elements: 256, ..Default::default() }).expect("right parameters")
+}
+
+#[test]
+fn dense_layers_are_smaller_and_closer_than_those_of_onnx_runtime() {
+    let golden = Golden::read();
+    for name in ["mlp", "encoder"] {
+        let theirs = golden.case(name).dynamic;
+        let (_, step) = measured(&golden, name, onnx_runtime(), dynamic());
+        let cosine = score(&step, Measure::Cosine);
+        assert!(step.bytes <= theirs.bytes, "{name}: {} bytes, theirs {}", step.bytes, theirs.bytes);
+        // ONNX Runtime leaves the layer with alpha as it is, so its MLP is almost the original.
+        let bound = if name == "mlp" { 0.9999 } else { theirs.cosine };
+        assert!(cosine >= bound, "{name}: cosine {cosine}, theirs {}", theirs.cosine);
+        if let Some(accuracy) = theirs.accuracy {
+            assert!(score(&step, Measure::Accuracy) >= accuracy - 0.005, "{name}: {:?}", step.scores);
+        }
+    }
+}
+
+#[test]
+fn one_activation_is_quantized_once_for_all_that_read_it() {
+    let model = dynamic().apply(&model("encoder")).expect("a model that fits").model;
+    let count = |op: &[u8]| model.bytes.windows(op.len()).filter(|window| *window == op).count();
+    // Per layer: one for queries and keys, and one for each of the three other dense layers; values are transposed weights.
+    assert_eq!(count(b"DynamicQuantizeLinear"), 2 * 4);
+    assert_eq!(count(b"MatMulInteger"), 2 * 5);
+}
+
+#[test]
+fn quantizing_again_changes_nothing() {
+    for name in ["mlp", "encoder", "conv"] {
+        let once = dynamic().apply(&model(name)).expect("a model that fits").model;
+        let again = dynamic().apply(&once).expect("a model that fits");
+        assert!(again.changes.is_empty(), "{name}: {}", again.changes);
+        assert_eq!(once, again.model, "{name}");
+    }
+}
+
+/// `x · w + b` of 40 by 30.
+fn gemm(weights: Tensor, bias: Tensor, attributes: Vec<Attribute>) -> OnnxModel {
+    let mut graph = GraphBuilder::new("gemm");
+    let x = graph.input(TensorSpec::batched("x", DType::Fp32, [40])).expect("free name");
+    let (w, b) = (graph.initializer(weights), graph.initializer(bias));
+    let y = graph.node(Domain::Onnx, "Gemm", &[x, w, b], attributes);
+    graph.output(y, TensorSpec::batched("y", DType::Fp32, [30])).expect("free name");
+    graph.finish().expect("a valid graph")
+}
+
+fn waves(shape: [usize; 2]) -> Tensor {
+    let count = u16::try_from(shape[0] * shape[1]).expect("few");
+    Tensor::new(shape, (0..count).map(|i| (f32::from(i) * 0.7).sin()).collect()).expect("as many as the shape says")
+}
+
+#[test]
+fn factors_transposition_and_bias_of_gemm_are_kept() {
+    let bias = Tensor::vector((0_u8..30).map(|i| f32::from(i) - 15.0).collect());
+    for (alpha, beta, transposed) in [(1.0, 1.0, false), (-2.5, 0.5, true), (0.25, 0.0, false)] {
+        let weights = if transposed { waves([30, 40]) } else { waves([40, 30]) };
+        let attributes = vec![
+            Attribute::float("alpha", alpha),
+            Attribute::float("beta", beta),
+            Attribute::int("transB", i64::from(transposed)),
+        ];
+        let original = gemm(weights, bias.clone(), attributes);
+        let applied = dynamic().apply(&original).expect("a model that fits");
+        assert_eq!(applied.changes.count("matrices to int8"), 1);
+        let rows = Tensors::new().with("x", waves([20, 40])).expect("one input");
+        let evaluation = Evaluation::new(onnx_runtime(), rows).expect("rows").with_latency([], 0);
+        let report = Optimizer::new().with_pass(dynamic()).with_evaluation(evaluation);
+        let optimized = report.run(&original).expect("runs");
+        let cosine = score(&optimized.report().steps[0], Measure::Cosine);
+        assert!(cosine > 0.999, "alpha {alpha}, beta {beta}, transposed {transposed}: {cosine}");
+    }
+}
+
+#[test]
+fn weights_that_cannot_be_coded_are_named() {
+    let mut values = vec![0.5_f32; 1200];
+    values[7] = f32::NAN;
+    let weights = Tensor::new([40, 30], values).expect("1,200");
+    let error = dynamic().apply(&gemm(weights, Tensor::vector(vec![0.0_f32; 30]), vec![])).expect_err("no code");
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert_eq!(
+        error.to_string(),
+        "a weight is NaN or infinite, so it has no code (weight: NaN, tensor: constant_1, node: Gemm y)"
+    );
+}
+
+#[test]
+fn a_matrix_that_is_none_and_an_attribute_of_another_type_are_left_or_refused() {
+    let flat = gemm(Tensor::vector(vec![0.5_f32; 1200]), Tensor::vector(vec![0.0_f32; 30]), vec![]);
+    let applied = dynamic().apply(&flat).expect("left alone");
+    assert_eq!(applied.changes.left_alone()[0].reason, "its weights are no matrix");
+    let text = gemm(waves([40, 30]), Tensor::vector(vec![0.0_f32; 30]), vec![Attribute::string("alpha", "much")]);
+    assert_eq!(dynamic().apply(&text).expect_err("no number").kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn parameters_that_ask_for_nothing_are_refused() {
+    let params = DynamicInt8Params { min_elements: 0, ..Default::default() };
+    assert_eq!(DynamicInt8::new(params).expect_err("no matrix").kind(), ErrorKind::InvalidInput);
+}

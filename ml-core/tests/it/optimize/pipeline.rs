@@ -1,0 +1,171 @@
+//! What holds for every pass, and the gate.
+
+use ml_core::{
+    ErrorKind, Result, Tensor, Tensors,
+    onnx::{
+        OnnxModel,
+        graph::{Attribute, Domain, GraphBuilder},
+    },
+    optimize::{
+        AccuracyGate, Applied, Changes, Evaluation, Labels, Measure, Optimizer, Pass, RemoveDeadNodes, Verdict,
+    },
+    runtime::native::NativeRuntime,
+    signature::TensorSpec,
+    tensor::DType,
+};
+use std::sync::Arc;
+
+/// `factor * x + 3`.
+fn line(factor: f32) -> OnnxModel {
+    let mut graph = GraphBuilder::new("line");
+    let x = graph.input(TensorSpec::batched("x", DType::Fp32, [1])).expect("free name");
+    let attributes = vec![Attribute::floats("coefficients", [factor]), Attribute::floats("intercepts", [3.0])];
+    let y = graph.node(Domain::Ml, "LinearRegressor", &[x], attributes);
+    graph.output(y, TensorSpec::batched("prediction", DType::Fp32, [1])).expect("free name");
+    graph.finish().expect("a valid graph")
+}
+
+/// A pass that gives another line, as a pass that loses accuracy does.
+#[derive(Debug)]
+struct Bend(f32);
+
+impl Pass for Bend {
+    fn name(&self) -> &'static str {
+        "bend"
+    }
+
+    fn apply(&self, _: &OnnxModel) -> Result<Applied> {
+        let mut changes = Changes::default();
+        changes.add("lines bent", 1);
+        Ok(Applied { model: line(self.0), changes })
+    }
+}
+
+fn evaluation() -> Evaluation {
+    let rows = Tensors::new().with("x", Tensor::column(vec![1.0_f32, 2.0, 3.0])).expect("one input");
+    Evaluation::new(Arc::new(NativeRuntime), rows)
+        .expect("rows")
+        .with_labels(Labels::Numbers(vec![5.0, 7.0, 9.0]))
+        .expect("one a row")
+}
+
+#[test]
+fn a_gate_stops_at_the_first_pass_that_loses_too_much() {
+    let gate = AccuracyGate::new(Measure::Rmse, 0.25).expect("a number");
+    let evaluation = evaluation().with_gate(gate).expect("labels are there");
+    let optimizer =
+        Optimizer::new().with_pass(Bend(2.1)).with_pass(Bend(3.0)).with_pass(Bend(2.0)).with_evaluation(evaluation);
+    let refused = optimizer.run(&line(2.0)).expect("a finding is no error");
+    assert!(refused.model().is_none());
+    assert_eq!(refused.report().steps.len(), 2);
+    let Verdict::Refused { ref pass, measure, lost, max_loss } = refused.report().verdict else {
+        panic!("{}", refused.report());
+    };
+    assert_eq!((pass.as_str(), measure, max_loss), ("bend", Measure::Rmse, 0.25));
+    assert!((lost - (14.0_f64 / 3.0).sqrt()).abs() < 1e-6, "{lost}");
+}
+
+#[test]
+fn a_gate_lets_pass_what_loses_as_much_as_is_allowed() {
+    let gate = AccuracyGate::new(Measure::MaxDifference, 0.5).expect("a number");
+    let evaluation = evaluation().with_gate(gate).expect("no labels are needed");
+    let optimizer = Optimizer::new().with_pass(Bend(2.1)).with_evaluation(evaluation);
+    let accepted = optimizer.run(&line(2.0)).expect("runs");
+    assert!(accepted.report().verdict.is_accepted());
+    assert_eq!(accepted.into_model(), Some(line(2.1)));
+}
+
+#[test]
+fn predictions_that_are_no_numbers_are_refused_by_any_gate() {
+    for measure in [Measure::Rmse, Measure::MaxDifference, Measure::Cosine] {
+        let gate = AccuracyGate::new(measure, 1e9).expect("a number");
+        let evaluation = evaluation().with_gate(gate).expect("labels are there");
+        let optimizer = Optimizer::new().with_pass(Bend(f32::NAN)).with_evaluation(evaluation);
+        match optimizer.run(&line(2.0)) {
+            Ok(optimized) => assert!(optimized.model().is_none(), "{}", optimized.report()),
+            // A runtime may refuse such a model altogether.
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_gate_without_what_it_needs_is_refused_before_any_work() {
+    let gate = AccuracyGate::new(Measure::Accuracy, 0.1).expect("a number");
+    let error = evaluation().with_gate(gate).expect_err("labels are numbers");
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    // Agreement needs classes, of which the model has none.
+    let gate = AccuracyGate::new(Measure::Agreement, 0.1).expect("a number");
+    let evaluation = evaluation().with_gate(gate).expect("no labels are needed");
+    let error =
+        Optimizer::new().with_pass(Bend(2.0)).with_evaluation(evaluation).run(&line(2.0)).expect_err("no class");
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn a_report_prints_a_row_for_every_step_and_the_verdict() {
+    let gate = AccuracyGate::new(Measure::Rmse, 0.25).expect("a number");
+    let evaluation = evaluation().with_gate(gate).expect("labels are there").with_latency([], 0);
+    let optimizer = Optimizer::new().with_pass(RemoveDeadNodes).with_pass(Bend(2.1)).with_evaluation(evaluation);
+    let printed = optimizer.run(&line(2.0)).expect("runs").report().to_string();
+    let lines: Vec<&str> = printed.lines().collect();
+    assert_eq!(
+        lines[1..],
+        [
+            "pass         bytes  of original  rmse     mae      r2       cosine   max_difference",
+            "(original)   218    100.0 %      0.00000  0.00000  1.00000  1.00000  0.00000",
+            "remove-dead  218    100.0 %      0.00000  0.00000  1.00000  1.00000  0.00000",
+            "bend         218    100.0 %      0.21602  0.20000  0.98250  0.99999  0.30000",
+            "remove-dead: nothing changed",
+            "bend: lines bent: 1",
+            "accepted: rmse lost 0.21602 of 0.25 allowed",
+        ]
+    );
+    assert!(lines[0].starts_with("measured on 3 rows with native "), "{}", lines[0]);
+}
+
+#[test]
+fn without_data_sizes_are_measured() {
+    let optimized = Optimizer::new().with_pass(RemoveDeadNodes).run(&line(2.0)).expect("runs");
+    assert_eq!(optimized.report().verdict, Verdict::NotAsked);
+    assert!(optimized.report().steps[0].bytes > 0);
+    assert!(optimized.into_model().is_some());
+}
+
+#[test]
+fn dead_nodes_go_and_outputs_keep_their_names() {
+    let mut graph = GraphBuilder::new("dead");
+    let x = graph.input(TensorSpec::batched("x", DType::Fp32, [2])).expect("free name");
+    let unread = graph.initializer(Tensor::vector(vec![1.0_f32; 4]));
+    let a = graph.node(Domain::Onnx, "Identity", &[x], vec![]);
+    let b = graph.node(Domain::Onnx, "Identity", &[a], vec![]);
+    let dead = graph.node(Domain::Onnx, "Add", &[b, unread], vec![]);
+    graph.node(Domain::Onnx, "Sigmoid", &[dead], vec![]);
+    let squashed = graph.node(Domain::Onnx, "Sigmoid", &[b], vec![]);
+    let [dropped, _mask] = graph.node_of(Domain::Onnx, "Dropout", &[squashed], vec![]);
+    let out = graph.node(Domain::Onnx, "Identity", &[dropped], vec![]);
+    let again = graph.node(Domain::Onnx, "Sigmoid", &[dropped], vec![]);
+    graph.output(out, TensorSpec::batched("y", DType::Fp32, [2])).expect("free name");
+    graph.output(again, TensorSpec::batched("z", DType::Fp32, [2])).expect("free name");
+    let model = graph.finish().expect("a valid graph");
+    let applied = RemoveDeadNodes.apply(&model).expect("a valid model");
+    assert_eq!(
+        applied.changes.to_string(),
+        "nodes that give their input back: 4, nodes without a reader: 2, constants without a reader: 1"
+    );
+    let again = RemoveDeadNodes.apply(&applied.model).expect("a valid model");
+    assert!(again.changes.is_empty(), "{}", again.changes);
+    let rows = Tensors::new().with("x", Tensor::new([1, 2], vec![0.0_f32, 50.0]).expect("two")).expect("one input");
+    let outputs = crate::runtime::load(&applied.model).and_then(|model| model.predict(&rows)).expect("two sigmoids");
+    assert_eq!(outputs.require("y").unwrap().values::<f32>().unwrap(), [0.5, 1.0]);
+}
+
+#[test]
+fn the_input_that_is_an_output_as_well_stays() {
+    let mut graph = GraphBuilder::new("through");
+    let x = graph.input(TensorSpec::batched("x", DType::Fp32, [2])).expect("free name");
+    graph.output(x, TensorSpec::batched("y", DType::Fp32, [2])).expect("free name");
+    let model = graph.finish().expect("a valid graph");
+    let applied = RemoveDeadNodes.apply(&model).expect("a valid model");
+    assert!(applied.changes.is_empty());
+}
