@@ -25,6 +25,7 @@ pub mod conformance;
 pub mod dataset;
 pub mod error;
 pub mod id;
+pub mod import;
 pub mod metric;
 pub mod model;
 pub mod onnx;

@@ -2,6 +2,9 @@
 
 mod bundle;
 mod collective;
+mod import;
+#[cfg(feature = "ort")]
+mod import_ort;
 mod metric;
 mod node;
 #[cfg(feature = "ort")]
