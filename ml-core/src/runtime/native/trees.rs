@@ -65,13 +65,13 @@ pub(super) fn regressor(node: &Node<'_>) -> Result<Lowered> {
         Transform::Logistic | Transform::Softmax | Transform::SoftmaxZero if targets == 1 => Transform::None,
         transform => transform,
     };
-    let forest = Forest::compile(&lists, width, targets)?;
+    let forest = Forest::compile(&lists.ensemble(targets)?, width, targets, aggregate)?;
     // ONNX Runtime forgets the base value of a target without a weight.
     if !base.is_empty() && !forest.always_scores_all() {
         return Err(Error::unsupported("the native runtime adds no base values to targets that may have no weight"));
     }
     let outputs = [Type::new(DType::Fp32, [rows, Length::fixed(targets)])];
-    Ok(Lowered::step(Regressor { forest, rows, aggregate, base, transform }, outputs))
+    Ok(Lowered::step(Regressor { forest, rows, base, transform }, outputs))
 }
 
 /// Weights of the leaves that a row reaches, summed by class; the label is the class of the greatest, the first of equals.
@@ -91,7 +91,7 @@ pub(super) fn classifier(node: &Node<'_>) -> Result<Lowered> {
     let lists = lists(attributes, ["class_treeids", "class_nodeids", "class_ids", "class_weights"])?;
     let base = base_values(attributes)?;
     let transform = Transform::of(attributes)?;
-    let forest = Forest::compile(&lists, width, labels.len())?;
+    let forest = Forest::compile(&lists.ensemble(labels.len())?, width, labels.len(), Aggregate::Sum)?;
     let decision = if let [negative, positive] = labels[..] {
         binary(&lists, &forest, [negative, positive], &base, transform)?
     } else {
@@ -111,8 +111,8 @@ pub(super) fn classifier(node: &Node<'_>) -> Result<Lowered> {
 
 /// How two classes are told apart, which the specification does not say.
 fn binary(
-    lists: &Lists<'_>,
-    forest: &Forest,
+    lists: &Lists<'_, f32>,
+    forest: &Forest<f32>,
     labels: [i64; 2],
     base: &[f32],
     transform: Transform,
@@ -142,7 +142,7 @@ fn binary(
     }
 }
 
-fn lists<'a>(attributes: Attributes<'a>, leaves: [&str; 4]) -> Result<Lists<'a>> {
+fn lists<'a>(attributes: Attributes<'a>, leaves: [&str; 4]) -> Result<Lists<'a, f32>> {
     Ok(Lists {
         tree_ids: attributes.ints("nodes_treeids")?,
         node_ids: attributes.ints("nodes_nodeids")?,
@@ -170,9 +170,8 @@ fn base_values(attributes: Attributes<'_>) -> Result<Vec<f32>> {
 
 #[derive(Debug)]
 struct Regressor {
-    forest: Forest,
+    forest: Forest<f32>,
     rows: Length,
-    aggregate: Aggregate,
     base: Vec<f32>,
     transform: Transform,
 }
@@ -180,18 +179,12 @@ struct Regressor {
 impl Kernel for Regressor {
     fn run(&self, frame: &mut Frame<'_>, inputs: &[Slot], outputs: &[Slot]) -> Result<()> {
         let mut scores = frame.take(outputs[0]);
-        self.forest.score(
-            self.rows.at(frame.rows),
-            frame.values(inputs[0]),
-            self.aggregate,
-            &mut scores,
-            |scores, _| {
-                for (score, base) in scores.iter_mut().zip(&self.base) {
-                    *score += base;
-                }
-                self.transform.apply(scores);
-            },
-        );
+        self.forest.score(self.rows.at(frame.rows), frame.values(inputs[0]), &mut scores, |scores, _| {
+            for (score, base) in scores.iter_mut().zip(&self.base) {
+                *score += base;
+            }
+            self.transform.apply(scores);
+        });
         frame.put(outputs[0], scores);
         Ok(())
     }
@@ -209,7 +202,7 @@ enum Decision {
 
 #[derive(Debug)]
 struct Classifier {
-    forest: Forest,
+    forest: Forest<f32>,
     rows: Length,
     labels: Vec<i64>,
     base: Vec<f32>,
@@ -261,15 +254,9 @@ impl Kernel for Classifier {
         let mut scores = frame.take(outputs[1]);
         labels.clear();
         labels.reserve(self.rows.at(frame.rows));
-        self.forest.score(
-            self.rows.at(frame.rows),
-            frame.values(inputs[0]),
-            Aggregate::Sum,
-            &mut scores,
-            |scores, scored| {
-                labels.push(self.finish(scores, scored));
-            },
-        );
+        self.forest.score(self.rows.at(frame.rows), frame.values(inputs[0]), &mut scores, |scores, scored| {
+            labels.push(self.finish(scores, scored));
+        });
         frame.put(outputs[0], labels);
         frame.put(outputs[1], scores);
         Ok(())

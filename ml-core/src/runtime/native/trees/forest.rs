@@ -1,17 +1,24 @@
-//! Trees as flat arrays: the branches of one after the other in the order of a walk, leaves apart.
+//! Many trees, and how rows get through them.
 
+mod bits;
+mod ensemble;
 mod layout;
+mod real;
+mod simd;
+mod walk;
 
 use crate::{Error, Result};
-pub(super) use layout::Lists;
-use layout::{Builder, State, WithNode as _};
-use std::collections::{HashMap, HashSet};
+use bits::Bits;
+use layout::Layout;
+use simd::Level;
+use std::{collections::HashMap, mem};
+use walk::Walk;
+
+pub(super) use ensemble::{Ensemble, Lists};
+pub(super) use real::Real;
 
 /// Rows that go down one tree before the next tree is looked at, so that its branches stay in cache.
 const BLOCK: usize = 64;
-
-/// Marks a reference to a leaf; the other bits are its number. Without it they are the number of a branch.
-const LEAF: u32 = 1 << 31;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Aggregate {
@@ -22,77 +29,100 @@ pub(super) enum Aggregate {
     Max,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Test {
-    Leq,
-    Lt,
-    Gte,
-    Gt,
-    Eq,
-    Neq,
-}
-
-/// A question about one column: where to go on when it holds, and when not.
-#[derive(Debug, Clone, Copy)]
-struct Branch {
-    threshold: f32,
-    feature: u32,
-    yes: u32,
-    no: u32,
-    test: Test,
-    /// Whether it holds for NaN, whatever the test.
-    missing_yes: bool,
-}
-
-impl Branch {
-    fn next(&self, holds: bool) -> u32 {
-        if holds { self.yes } else { self.no }
-    }
-
-    fn holds(&self, value: f32) -> bool {
-        let holds = match self.test {
-            Test::Leq => value <= self.threshold,
-            Test::Lt => value < self.threshold,
-            Test::Gte => value >= self.threshold,
-            Test::Gt => value > self.threshold,
-            Test::Eq => value == self.threshold,
-            Test::Neq => value != self.threshold,
-        };
-        holds || (self.missing_yes && value.is_nan())
-    }
-}
-
-/// Which of the questions occur, so that the common ones are asked without a choice between them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tests {
-    Leq,
-    LeqMissing,
-    Mixed,
-}
-
+/// A forest laid out in the way that is the quickest here. A row gets the same scores in whatever company it comes.
 #[derive(Debug)]
-enum Leaves {
-    /// One weight a leaf, all for the same target.
-    One { target: usize, weights: Vec<f32> },
-    /// Any number: those of leaf `i` are `entries[starts[i]..starts[i + 1]]`.
-    Many { starts: Vec<usize>, entries: Vec<(usize, f32)> },
-}
-
-#[derive(Debug)]
-pub(super) struct Forest {
+pub(super) struct Forest<T> {
     width: usize,
     targets: usize,
-    branches: Vec<Branch>,
-    roots: Vec<u32>,
-    tests: Tests,
-    leaves: Leaves,
+    trees: usize,
+    aggregate: Aggregate,
+    way: Way<T>,
+    scores: Scores<T>,
+    /// Which targets have a score, where that is the same for all rows.
+    scored: Vec<bool>,
     /// For each target, whether some tree scores it at all of its leaves.
     always: Vec<bool>,
     /// Whether some tree scores anything at all of its leaves.
     always_some: bool,
 }
 
-impl Forest {
+#[derive(Debug)]
+enum Way<T> {
+    Walk(Walk<T>),
+    /// And a walk for single rows, unless they need none.
+    Bits(Box<Bits>, Option<Walk<T>>),
+}
+
+/// What becomes of the leaves that a row reaches.
+#[derive(Debug)]
+enum Scores<T> {
+    /// A sum of one weight a tree, each tree for one target. The weights are empty where [`Bits`] has them.
+    Sums { targets: Vec<u32>, weights: Vec<T> },
+    /// Any number of weights for any target: those of leaf `i` are `entries[starts[i]..starts[i + 1]]`.
+    Any { starts: Vec<u32>, entries: Vec<(u32, T)> },
+}
+
+impl<T: Real> Forest<T> {
+    /// Checks the ensemble and lays it out. Two branches may lead to the same node, as in exports of categorical splits.
+    pub(super) fn compile(
+        ensemble: &Ensemble<'_, T>,
+        width: usize,
+        targets: usize,
+        aggregate: Aggregate,
+    ) -> Result<Self> {
+        let level = Level::available().first().copied().filter(|level| level.is_worth_it());
+        Self::compile_for(ensemble, width, targets, aggregate, level)
+    }
+
+    /// The same with the vectors of a level, or without any.
+    fn compile_for(
+        ensemble: &Ensemble<'_, T>,
+        width: usize,
+        targets: usize,
+        aggregate: Aggregate,
+        level: Option<Level>,
+    ) -> Result<Self> {
+        if width == 0 {
+            return Err(Error::unsupported("the native runtime takes no ensemble over no columns"));
+        }
+        let mut layout = Layout::new(ensemble, width)?;
+        let (mut always, mut always_some) = (vec![false; targets], false);
+        for leaves in &layout.leaves {
+            let mut counts = HashMap::<u32, usize>::new();
+            let mut some = true;
+            for leaf in leaves.clone() {
+                let weights = layout.of_leaf(leaf);
+                some &= !weights.is_empty();
+                weights.iter().for_each(|(target, _)| *counts.entry(*target).or_default() += 1);
+            }
+            always_some |= some;
+            for (target, count) in counts {
+                always[target as usize] |= count == leaves.len();
+            }
+        }
+        let one_each = one_target_each(&layout).filter(|_| matches!(aggregate, Aggregate::Sum | Aggregate::Average));
+        let bits = level
+            .zip(T::single_layout(&layout))
+            .and_then(|(level, layout)| Bits::new(layout, level, one_each.is_some()));
+        let way = match bits {
+            Some(bits) if bits.takes_single_rows() => Way::Bits(Box::new(bits), None),
+            Some(bits) => Way::Bits(Box::new(bits), Some(Walk::new(&layout))),
+            None => Way::Walk(Walk::new(&layout)),
+        };
+        let mut scored = vec![false; targets];
+        let scores = match one_each {
+            Some(of_trees) => {
+                of_trees.iter().for_each(|target| scored[*target as usize] = true);
+                let held = matches!(way, Way::Bits(_, None));
+                let weights = mem::take(&mut layout.entries).into_iter().map(|(_, weight)| weight);
+                Scores::Sums { targets: of_trees, weights: if held { Vec::new() } else { weights.collect() } }
+            }
+            None => Scores::Any { starts: layout.starts, entries: layout.entries },
+        };
+        let trees = layout.roots.len();
+        Ok(Self { width, targets, trees, aggregate, way, scores, scored, always, always_some })
+    }
+
     /// Whether every row gets a score for the target.
     pub(super) fn always_scores(&self, target: usize) -> bool {
         self.always[target]
@@ -108,147 +138,259 @@ impl Forest {
         self.always_some
     }
 
-    /// Checks the lists and lays them out. Two branches may lead to the same node, as in exports of categorical splits.
-    pub(super) fn compile(lists: &Lists<'_>, width: usize, targets: usize) -> Result<Self> {
-        let index = lists.index()?;
-        let weights = lists.weights_of_leaves(&index, targets)?;
-        let mut builder = Builder {
-            lists,
-            index: &index,
-            weights: &weights,
-            width,
-            targets,
-            states: vec![State::New; lists.tree_ids.len()],
-            branches: Vec::new(),
-            starts: vec![0],
-            entries: Vec::new(),
-        };
-        let mut roots = Vec::new();
-        let (mut always, mut always_some) = (vec![false; targets], false);
-        let mut trees = HashSet::new();
-        for (node, tree) in lists.tree_ids.iter().enumerate() {
-            if node > 0 && lists.tree_ids[node - 1] == *tree {
-                continue;
-            }
-            if !trees.insert(tree) {
-                return Err(Error::corrupt("the nodes of a tree are not together").with("tree", tree));
-            }
-            let (first_leaf, first_entry) = (builder.starts.len() - 1, builder.entries.len());
-            roots.push(builder.tree(node)?);
-            let leaves = &builder.starts[first_leaf..];
-            always_some |= leaves.windows(2).all(|pair| pair[0] < pair[1]);
-            let mut scored: HashMap<usize, usize> = HashMap::new();
-            for (target, _) in &builder.entries[first_entry..] {
-                *scored.entry(*target).or_default() += 1;
-            }
-            for (target, count) in scored {
-                always[target] |= count + 1 == leaves.len();
-            }
-        }
-        if let Some(node) = builder.states.iter().position(|state| *state == State::New) {
-            return Err(Error::corrupt("no branch leads to a node").with_node(lists, node));
-        }
-        let Builder { branches, starts, entries, .. } = builder;
-        let tests = if branches.iter().any(|branch| branch.test != Test::Leq) {
-            Tests::Mixed
-        } else if branches.iter().any(|branch| branch.missing_yes) {
-            Tests::LeqMissing
-        } else {
-            Tests::Leq
-        };
-        let leaves = match entries.first() {
-            Some(&(target, _))
-                if starts.windows(2).all(|pair| pair[1] - pair[0] == 1)
-                    && entries.iter().all(|(other, _)| *other == target) =>
-            {
-                Leaves::One { target, weights: entries.into_iter().map(|(_, weight)| weight).collect() }
-            }
-            _ => Leaves::Many { starts, entries },
-        };
-        Ok(Self { width, targets, branches, roots, tests, leaves, always, always_some })
-    }
-
     /// Aggregates the weights of the leaves that each row reaches. `finish` is given the scores of one row after the
     /// other, with which of them have any weight.
     pub(super) fn score(
         &self,
         rows: usize,
-        values: &[f32],
-        aggregate: Aggregate,
-        scores: &mut Vec<f32>,
-        mut finish: impl FnMut(&mut [f32], &[bool]),
+        values: &[T],
+        scores: &mut Vec<T>,
+        mut finish: impl FnMut(&mut [T], &[bool]),
     ) {
         scores.clear();
-        scores.resize(rows * self.targets, 0.0);
-        let mut scored = vec![false; rows.min(BLOCK) * self.targets];
-        #[expect(clippy::cast_precision_loss, reason = "more trees than 2^24 are no ensemble")]
-        let trees = self.roots.len() as f32;
-        for (block, scores) in scores.chunks_mut(BLOCK * self.targets).enumerate() {
-            let count = scores.len() / self.targets;
-            let values = &values[block * BLOCK * self.width..][..count * self.width];
-            let scored = &mut scored[..scores.len()];
-            scored.fill(false);
-            let sum = |score: &mut f32, _: bool, weight: f32| *score += weight;
-            match aggregate {
-                Aggregate::Sum | Aggregate::Average => self.descend(values, scores, scored, sum),
-                Aggregate::Min => self.descend(values, scores, scored, |score, scored, weight| {
-                    *score = if scored && *score <= weight { *score } else { weight };
-                }),
-                Aggregate::Max => self.descend(values, scores, scored, |score, scored, weight| {
-                    *score = if scored && *score >= weight { *score } else { weight };
-                }),
-            }
-            if aggregate == Aggregate::Average {
-                scores.iter_mut().for_each(|score| *score /= trees);
-            }
-            for (scores, scored) in scores.chunks_exact_mut(self.targets).zip(scored.chunks_exact(self.targets)) {
-                finish(scores, scored);
-            }
-        }
-    }
-
-    fn descend(&self, values: &[f32], scores: &mut [f32], scored: &mut [bool], fold: impl Fn(&mut f32, bool, f32)) {
-        match self.tests {
-            Tests::Leq => self.descend_by(values, scores, scored, fold, |branch, value| value <= branch.threshold),
-            Tests::LeqMissing => self.descend_by(values, scores, scored, fold, |branch, value| {
-                value <= branch.threshold || (branch.missing_yes && value.is_nan())
-            }),
-            Tests::Mixed => self.descend_by(values, scores, scored, fold, Branch::holds),
-        }
-    }
-
-    fn descend_by(
-        &self,
-        values: &[f32],
-        scores: &mut [f32],
-        scored: &mut [bool],
-        fold: impl Fn(&mut f32, bool, f32),
-        holds: impl Fn(&Branch, f32) -> bool,
-    ) {
-        let count = scores.len() / self.targets;
-        for &root in &self.roots {
-            for row in 0..count {
-                let row_values = &values[row * self.width..(row + 1) * self.width];
-                let mut at = root;
-                while at & LEAF == 0 {
-                    let branch = &self.branches[at as usize];
-                    at = branch.next(holds(branch, row_values[branch.feature as usize]));
+        scores.resize(rows * self.targets, T::default());
+        match &self.scores {
+            Scores::Sums { targets, weights } => {
+                self.sum(values, targets, weights, scores);
+                for scores in scores.chunks_exact_mut(self.targets) {
+                    self.average(scores);
+                    finish(scores, &self.scored);
                 }
-                let leaf = (at & !LEAF) as usize;
-                let mut add = |target: usize, weight: f32| {
-                    let at = row * self.targets + target;
-                    fold(&mut scores[at], scored[at], weight);
-                    scored[at] = true;
-                };
-                match &self.leaves {
-                    Leaves::One { target, weights } => add(*target, weights[leaf]),
-                    Leaves::Many { starts, entries } => {
-                        entries[starts[leaf]..starts[leaf + 1]]
-                            .iter()
-                            .for_each(|(target, weight)| add(*target, *weight));
+            }
+            Scores::Any { starts, entries } => {
+                let mut scored = vec![false; rows * self.targets];
+                let each = |row: usize, leaf: usize, scores: &mut [T], scored: &mut [bool]| {
+                    for &(target, weight) in &entries[starts[leaf] as usize..starts[leaf + 1] as usize] {
+                        let at = row * self.targets + target as usize;
+                        self.fold(&mut scores[at], scored[at], weight);
+                        scored[at] = true;
                     }
+                };
+                self.visit(values, |row, leaf| each(row, leaf, scores, &mut scored));
+                for (scores, scored) in scores.chunks_exact_mut(self.targets).zip(scored.chunks_exact(self.targets)) {
+                    self.average(scores);
+                    finish(scores, scored);
                 }
             }
         }
+    }
+
+    fn fold(&self, score: &mut T, scored: bool, weight: T) {
+        match self.aggregate {
+            Aggregate::Sum | Aggregate::Average => *score += weight,
+            Aggregate::Min if scored && *score <= weight => {}
+            Aggregate::Max if scored && *score >= weight => {}
+            Aggregate::Min | Aggregate::Max => *score = weight,
+        }
+    }
+
+    fn average(&self, scores: &mut [T]) {
+        if self.aggregate == Aggregate::Average {
+            scores.iter_mut().for_each(|score| *score /= T::of_count(self.trees));
+        }
+    }
+
+    /// Adds the weight of each tree's leaf to the score of its target, in the order of the trees.
+    fn sum(&self, values: &[T], targets: &[u32], weights: &[T], scores: &mut [T]) {
+        let done = match (&self.way, T::singles(values), T::singles_mut(scores)) {
+            (Way::Bits(bits, walk), Some(values), Some(scores)) => {
+                bits.sum(self.width, values, targets, self.targets, scores, walk.is_none())
+            }
+            _ => 0,
+        };
+        self.walk(values, done, |row, tree, leaf| {
+            scores[row * self.targets + targets[tree] as usize] += weights[leaf];
+        });
+    }
+
+    /// The leaves of each row, in the order of the trees.
+    fn visit(&self, values: &[T], mut visit: impl FnMut(usize, usize)) {
+        let done = match (&self.way, T::singles(values)) {
+            (Way::Bits(bits, walk), Some(values)) => bits.visit(self.width, values, walk.is_none(), &mut visit),
+            _ => 0,
+        };
+        self.walk(values, done, |row, _, leaf| visit(row, leaf));
+    }
+
+    /// Walks with the rows from one on: gives row, tree and leaf.
+    fn walk(&self, values: &[T], from: usize, mut visit: impl FnMut(usize, usize, usize)) {
+        let (Way::Walk(walk) | Way::Bits(_, Some(walk))) = &self.way else { return };
+        let values = &values[from * self.width..];
+        for (block, values) in values.chunks(BLOCK * self.width).enumerate() {
+            let first = from + block * BLOCK;
+            if let Some((row, [])) = values.split_at_checked(self.width) {
+                walk.row(row, |tree, leaf| visit(first, tree, leaf));
+                continue;
+            }
+            for tree in 0..self.trees {
+                walk.rows(tree, self.width, values, |row, leaf| visit(first + row, tree, leaf));
+            }
+        }
+    }
+}
+
+/// The target of each tree, when every leaf has one weight and those of a tree are for the same.
+fn one_target_each<T: Real>(layout: &Layout<T>) -> Option<Vec<u32>> {
+    let of_tree = |leaves: &std::ops::Range<usize>| {
+        let mut targets = leaves.clone().map(|leaf| match layout.of_leaf(leaf) {
+            [(target, _)] => Some(*target),
+            _ => None,
+        });
+        let first = targets.next()??;
+        targets.all(|target| target == Some(first)).then_some(first)
+    };
+    layout.leaves.iter().map(of_tree).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        ensemble::{Names, Node, Question, Test},
+        *,
+    };
+    use proptest::prelude::*;
+
+    const WIDTH: usize = 5;
+    const TESTS: [Test; 6] = [Test::Leq, Test::Lt, Test::Gte, Test::Gt, Test::Eq, Test::Neq];
+    /// Few enough that values often are thresholds.
+    const VALUES: [f32; 8] = [f32::NEG_INFINITY, -1.5, -0.0, 0.0, 0.25, 1.0, f32::INFINITY, f32::NAN];
+
+    /// What is drawn for a tree: for each branch the leaf that it takes the place of, test, column, threshold and NaN.
+    type Drawn = Vec<(usize, usize, usize, usize, bool)>;
+
+    fn tree() -> impl Strategy<Value = Drawn> {
+        let branch = (0_usize..1000, 0..TESTS.len(), 0..WIDTH, 0..VALUES.len() - 1, any::<bool>());
+        prop_oneof![
+            6 => prop::collection::vec(branch.clone(), 0..12),
+            2 => prop::collection::vec(branch.clone(), 31..32),
+            1 => prop::collection::vec(branch.clone(), 40..64),
+            1 => prop::collection::vec(branch, 64..90),
+        ]
+    }
+
+    fn rows() -> impl Strategy<Value = Vec<f32>> {
+        let value = (0..VALUES.len()).prop_map(|at| VALUES[at]);
+        (0_usize..150).prop_flat_map(move |rows| prop::collection::vec(value.clone(), rows * WIDTH))
+    }
+
+    /// Leaves have one weight for the target of their tree or, if `many`, as many as it happens.
+    fn ensemble(trees: &[Drawn], targets: usize, many: bool, only: &[Test]) -> Ensemble<'static, f32> {
+        let mut ensemble =
+            Ensemble { nodes: vec![], roots: vec![], weights: vec![], names: Names::Ids { trees: &[], nodes: &[] } };
+        for (number, drawn) in trees.iter().enumerate() {
+            let first = ensemble.nodes.len();
+            ensemble.roots.push(first);
+            ensemble.nodes.push(Node::Leaf(0..0));
+            let mut leaves = vec![first];
+            for &(leaf, test, column, threshold, missing_yes) in drawn {
+                let at = leaves.swap_remove(leaf % leaves.len());
+                let (yes, no) = (ensemble.nodes.len(), ensemble.nodes.len() + 1);
+                ensemble.nodes.extend([Node::Leaf(0..0), Node::Leaf(0..0)]);
+                leaves.extend([yes, no]);
+                ensemble.nodes[at] = Node::Branch(Question {
+                    test: only[test % only.len()],
+                    feature: i64::try_from(column).expect("small"),
+                    threshold: VALUES[threshold],
+                    missing_yes,
+                    yes,
+                    no,
+                });
+            }
+            for (at, leaf) in leaves.into_iter().enumerate() {
+                let start = ensemble.weights.len();
+                let of_tree = number % targets;
+                let given =
+                    if many { (0..targets).filter(|target| (at + target) % 3 != 0).collect() } else { vec![of_tree] };
+                let weight = |target: usize| u16::try_from(leaf * 7 + target).map_or(0.0, f32::from).sin();
+                ensemble.weights.extend(given.into_iter().map(|target| (target, weight(target))));
+                ensemble.nodes[leaf] = Node::Leaf(start..ensemble.weights.len());
+            }
+        }
+        ensemble
+    }
+
+    /// As the specification says it, one node after the other.
+    fn expected(ensemble: &Ensemble<'_, f32>, row: &[f32], targets: usize, aggregate: Aggregate) -> Vec<f32> {
+        let mut scores: Vec<Option<f32>> = vec![None; targets];
+        for root in &ensemble.roots {
+            let mut at = *root;
+            while let Node::Branch(question) = &ensemble.nodes[at] {
+                let value = row[usize::try_from(question.feature).expect("small")];
+                let holds = match question.test {
+                    Test::Leq => value <= question.threshold,
+                    Test::Lt => value < question.threshold,
+                    Test::Gte => value >= question.threshold,
+                    Test::Gt => value > question.threshold,
+                    Test::Eq => value == question.threshold,
+                    Test::Neq => value != question.threshold,
+                };
+                at = if holds || (question.missing_yes && value.is_nan()) { question.yes } else { question.no };
+            }
+            let Node::Leaf(weights) = &ensemble.nodes[at] else { continue };
+            for (target, weight) in &ensemble.weights[weights.clone()] {
+                let score = &mut scores[*target];
+                *score = Some(match (aggregate, *score) {
+                    (Aggregate::Sum | Aggregate::Average, score) => score.unwrap_or(0.0) + weight,
+                    (Aggregate::Min, Some(score)) => score.min(*weight),
+                    (Aggregate::Max, Some(score)) => score.max(*weight),
+                    (_, None) => *weight,
+                });
+            }
+        }
+        let average = if aggregate == Aggregate::Average { f32::of_count(ensemble.roots.len()) } else { 1.0 };
+        scores.into_iter().map(|score| score.unwrap_or(0.0) / average).collect()
+    }
+
+    fn check(trees: &[Drawn], rows: &[f32], targets: usize, many: bool, aggregate: Aggregate, only: &[Test]) {
+        let ensemble = ensemble(trees, targets, many, only);
+        let expected: Vec<u32> = rows
+            .chunks_exact(WIDTH)
+            .flat_map(|row| expected(&ensemble, row, targets, aggregate))
+            .map(f32::to_bits)
+            .collect();
+        for level in Level::available().into_iter().map(Some).chain([None]) {
+            let forest = Forest::compile_for(&ensemble, WIDTH, targets, aggregate, level).expect("a sound ensemble");
+            let mut scores = Vec::new();
+            forest.score(rows.len() / WIDTH, rows, &mut scores, |_, _| {});
+            let scores: Vec<u32> = scores.into_iter().map(f32::to_bits).collect();
+            assert_eq!(scores, expected, "{level:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn every_way_through_the_trees_ends_at_the_same_leaves(
+            trees in prop::collection::vec(tree(), 1..40),
+            rows in rows(),
+            targets in 1_usize..4,
+            many in any::<bool>(),
+            aggregate in prop::sample::select(vec![Aggregate::Sum, Aggregate::Average, Aggregate::Min, Aggregate::Max]),
+            only in prop::sample::subsequence(TESTS.to_vec(), 1..=6),
+        ) {
+            check(&trees, &rows, targets, many, aggregate, &only);
+        }
+    }
+
+    /// Small trees, so that every level asks with its vectors.
+    #[test]
+    fn forests_of_every_size_are_asked_in_whole_groups_and_in_part() {
+        let rows: Vec<f32> = (0..70 * WIDTH).map(|at| VALUES[at * at % VALUES.len()]).collect();
+        for trees in [1, 15, 16, 17, 33] {
+            for branches in [0, 1, 30, 31, 32, 62, 63] {
+                let drawn: Vec<Drawn> = (0..trees).map(|tree| regular(tree, branches)).collect();
+                for rows in [&rows[..WIDTH], &rows[..9 * WIDTH], &rows[..33 * WIDTH], &rows] {
+                    check(&drawn, rows, 1, false, Aggregate::Sum, &[Test::Leq]);
+                    check(&drawn, rows, 2, false, Aggregate::Sum, &[Test::Leq, Test::Eq]);
+                }
+            }
+        }
+    }
+
+    fn regular(tree: usize, branches: usize) -> Drawn {
+        let values = VALUES.len() - 1;
+        let branch = |at| (at * tree, at % TESTS.len(), (at + tree) % WIDTH, (at * 3 + tree) % values, at % 2 == 0);
+        (0..branches).map(branch).collect()
     }
 }
