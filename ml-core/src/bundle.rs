@@ -190,6 +190,18 @@ impl Bundle {
         self.files.get(path)
     }
 
+    /// Hashes the files into a manifest of their own.
+    pub(crate) fn from_files(files: BTreeMap<String, Bytes>) -> Result<Self> {
+        let entries = files
+            .iter()
+            .map(|(path, bytes)| {
+                (path.clone(), FileEntry { sha256: Digest::of(bytes), size_bytes: bytes.len() as u64 })
+            })
+            .collect();
+        let manifest = encode(&Manifest { format: 1, files: entries })?;
+        Ok(Self { manifest, files })
+    }
+
     /// One file, read as JSON.
     ///
     /// # Errors
@@ -306,14 +318,7 @@ impl BundleBuilder {
                 .collect();
             files.insert(GOLDEN.into(), encode(&written)?);
         }
-        let entries = files
-            .iter()
-            .map(|(path, bytes)| {
-                (path.clone(), FileEntry { sha256: Digest::of(bytes), size_bytes: bytes.len() as u64 })
-            })
-            .collect();
-        let manifest = encode(&Manifest { format: 1, files: entries })?;
-        Ok(Bundle { manifest, files })
+        Bundle::from_files(files)
     }
 }
 

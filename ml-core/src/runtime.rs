@@ -3,6 +3,8 @@
 pub mod native;
 #[cfg(feature = "ort")]
 pub mod ort;
+#[cfg(all(unix, feature = "quarantine"))]
+pub mod quarantine;
 mod selection;
 
 pub use selection::Runtimes;

@@ -167,7 +167,8 @@ impl OrtRuntime {
     #[expect(clippy::result_large_err, reason = "the builder comes back in the errors of its own methods")]
     fn session(&self, bytes: &[u8], options: &LoadOptions, chain: &[ExecutionProvider]) -> Result<Session, Refusal> {
         // The errors of the builder carry the builder, which is not `Sync`: only their text is kept.
-        let failed = |error: &str| Refusal { provider: 0, kind: ErrorKind::Unsupported, reason: plain(error) };
+        let failed =
+            |error: &str| Refusal { provider: 0, kind: kind(error, ErrorKind::Unsupported), reason: plain(error) };
         let mut builder = Session::builder(&self.environment)
             .map_err(|error| failed(&error.to_string()))?
             .with_intra_threads(options.threads.get())
@@ -319,14 +320,15 @@ impl Model for OrtModel {
 }
 
 fn failure(source: &::ort::Error) -> Error {
-    let message = plain(&source.to_string());
-    // The library has no code for it.
-    let error = if message.contains("Failed to allocate memory") || message.contains("bad_alloc") {
-        Error::resource_exhausted("the model takes more memory for these inputs than there is")
-    } else {
-        Error::invalid_input("the model cannot run on these inputs")
-    };
-    error.with_source(message)
+    let message = source.to_string();
+    let kind = kind(&message, ErrorKind::InvalidInput);
+    Error::new(kind, "the model cannot run on these inputs").with_source(plain(&message))
+}
+
+/// The library has no code of its own for memory that is not there.
+fn kind(message: &str, otherwise: ErrorKind) -> ErrorKind {
+    let exhausted = ["Failed to allocate memory", "bad_alloc", "bad allocation", "out of memory", "overflow"];
+    if exhausted.iter().any(|said| message.contains(said)) { ErrorKind::ResourceExhausted } else { otherwise }
 }
 
 /// What the library says, without the place in its source that some messages begin with.

@@ -16,6 +16,8 @@ mod optimize;
 mod own_process;
 #[cfg(feature = "ort")]
 mod provider;
+#[cfg(all(unix, feature = "ort", feature = "quarantine"))]
+mod quarantine;
 mod runtime;
 #[cfg(feature = "ort")]
 mod runtime_ort;
