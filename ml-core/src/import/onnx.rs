@@ -1,23 +1,168 @@
 //! ONNX files, with the mistakes of their exporters mended.
 
+mod outputs;
+
 use super::{Format, Import, ImportOptions, ImportReport};
 use crate::{
-    Bundle, Result,
-    onnx::{OnnxModel, check},
+    Bundle, Error, Model, Result, Seed, Tensor, Tensors,
+    bundle::BundleBuilder,
+    onnx::{
+        OnnxModel, check,
+        graph::value_info,
+        proto::{AttributeProto, ModelProto, NodeProto, OperatorSetIdProto},
+    },
+    runtime::LoadOptions,
+    signature::{Dim, TensorSpec},
+    tensor::{DType, TensorData, element_count},
 };
 use bytes::Bytes;
+use prost::Message as _;
 
-pub(super) fn import(bytes: Bytes, _options: &ImportOptions) -> Result<Import> {
-    let proto = check::decode(&bytes)?;
+pub(super) fn import(bytes: Bytes, options: &ImportOptions) -> Result<Import> {
+    let mut proto = check::decode(&bytes)?;
     let version = format!("{} {}", proto.producer_name(), proto.producer_version()).trim().escape_debug().to_string();
-    let model = OnnxModel::from_bytes(bytes)?;
-    let report = ImportReport {
-        format: Format::Onnx,
-        version,
-        trees: 0,
-        compared_rows: 0,
-        greatest_difference: 0.0,
-        notes: Vec::new(),
+    let mut notes = without_zip_maps(&mut proto)?;
+    notes.extend(outputs::mend(&mut proto, options)?);
+    let mended = !notes.is_empty();
+    let model = OnnxModel::from_bytes(if mended { proto.encode_to_vec().into() } else { bytes })?;
+    let bundle = golden(&model, options, &mut notes)?;
+    let (trees, compared_rows, greatest_difference) = (0, 0, 0.0);
+    let report = ImportReport { format: Format::Onnx, version, trees, compared_rows, greatest_difference, notes };
+    Ok(Import { bundle, report })
+}
+
+/// Turns maps from class to probability, one a row, back into the tensor that they were made from.
+fn without_zip_maps(model: &mut ModelProto) -> Result<Vec<String>> {
+    let ModelProto { graph, opset_import, .. } = model;
+    let graph = graph.as_mut().ok_or_else(|| Error::corrupt("the model has no graph"))?;
+    let mut notes = Vec::new();
+    for at in 0..graph.node.len() {
+        let node = &graph.node[at];
+        if (node.op_type(), node.domain()) != ("ZipMap", "ai.onnx.ml") {
+            continue;
+        }
+        let (Some(input), Some(output)) = (node.input.first().cloned(), node.output.first().cloned()) else {
+            return Err(Error::corrupt("a map has no input or output").with("node", node.name().escape_debug()));
+        };
+        let (classes, listed) = classes(node);
+        let read = graph.node.iter().any(|other| other.input.contains(&output));
+        let Some(declared) = graph.output.iter_mut().find(|declared| *declared.name() == *output) else { continue };
+        // What takes the maps apart again is left to runtimes that know both.
+        if read || classes == 0 {
+            continue;
+        }
+        *declared = value_info(&TensorSpec::batched(&output, DType::Fp32, [classes]));
+        notes.push(format!(
+            "output {} was a map a row: it is a tensor with a column each for {listed}",
+            output.escape_debug()
+        ));
+        graph.node[at] = NodeProto {
+            name: graph.node[at].name.clone(),
+            op_type: Some("Identity".into()),
+            input: vec![input],
+            output: vec![output],
+            ..NodeProto::default()
+        };
+    }
+    if !notes.is_empty() && !opset_import.iter().any(|set| matches!(set.domain(), "" | "ai.onnx")) {
+        opset_import.push(OperatorSetIdProto { domain: Some(String::new()), version: Some(13) });
+    }
+    Ok(notes)
+}
+
+/// How many classes a map has, and some of them.
+fn classes(node: &NodeProto) -> (usize, String) {
+    const SHOWN: usize = 8;
+    let of = |name: &str| node.attribute.iter().find(|attribute| attribute.name() == name);
+    let shown = |attribute: &AttributeProto| {
+        let ints = attribute.ints.iter().map(ToString::to_string);
+        let texts = attribute.strings.iter().map(|text| text.escape_ascii().to_string());
+        let count = attribute.ints.len().max(attribute.strings.len());
+        let list = ints.chain(texts).take(SHOWN).collect::<Vec<_>>().join(", ");
+        (count, if count > SHOWN { format!("{list} and {} more", count - SHOWN) } else { list })
     };
-    Ok(Import { bundle: Bundle::builder(model), report })
+    let lists = ["classlabels_int64s", "classlabels_strings"].into_iter().filter_map(of).map(shown);
+    lists.max_by_key(|(count, _)| *count).unwrap_or_default()
+}
+
+/// Keeps what the first runtime that runs the model gives for two made-up rows, as golden rows.
+fn golden(model: &OnnxModel, options: &ImportOptions, notes: &mut Vec<String>) -> Result<BundleBuilder> {
+    let builder = Bundle::builder(model.clone());
+    let Some(inputs) = made_up(model.signature.inputs(), 2, 1)? else {
+        notes.push("the inputs are too large for golden rows".into());
+        return Ok(builder);
+    };
+    for runtime in options.runtimes.iter().filter(|runtime| runtime.supports(model)) {
+        let Ok(loaded) = runtime.load(model, &LoadOptions::default()) else { continue };
+        let Some(outputs) = predict_twice(&*loaded.model, &inputs) else { continue };
+        if outputs.iter().any(|(_, tensor)| tensor.len() > MAX_GOLDEN) {
+            notes.push("the outputs are too large for golden rows".into());
+            return Ok(builder);
+        }
+        return builder.golden(inputs, outputs);
+    }
+    notes.push("no runtime of the list gives the same for made-up rows twice: there are no golden rows".into());
+    Ok(builder)
+}
+
+/// Numbers in a tensor of golden rows.
+const MAX_GOLDEN: usize = 1 << 14;
+
+/// What a model gives, where it does not throw dice.
+fn predict_twice(model: &dyn Model, inputs: &Tensors) -> Option<Tensors> {
+    let (first, second) = (model.predict(inputs).ok()?, model.predict(inputs).ok()?);
+    // NaN is not equal to itself, but prints the same.
+    (first == second || format!("{first:?}") == format!("{second:?}")).then_some(first)
+}
+
+/// Inputs of so many rows, with other dimensions without a length as long as `others`: small numbers, zeros where they
+/// may be indices, empty texts. Nothing where they would be large.
+fn made_up(specs: &[TensorSpec], rows: usize, others: usize) -> Result<Option<Tensors>> {
+    let batch = batch(specs);
+    let mut random = Seed::new(0).stream("import.onnx");
+    let mut inputs = Tensors::new();
+    for spec in specs {
+        let length = |dim: &Dim| match dim {
+            Dim::Fixed(length) => *length,
+            Dim::Named(name) if Some(name.as_str()) == batch => rows,
+            Dim::Named(_) => others,
+        };
+        let shape: Vec<usize> = spec.shape.iter().map(length).collect();
+        let Some(count) = element_count(&shape).ok().filter(|count| *count <= MAX_GOLDEN) else { return Ok(None) };
+        #[expect(clippy::cast_possible_truncation, reason = "any small number will do")]
+        let data = match spec.dtype {
+            DType::Fp32 => TensorData::Fp32((0..count).map(|_| (random.next_f64() * 2.0 - 1.0) as f32).collect()),
+            DType::Fp64 => TensorData::Fp64((0..count).map(|_| random.next_f64() * 2.0 - 1.0).collect()),
+            dtype => zeros(dtype, count),
+        };
+        inputs.insert(&spec.name, Tensor::from_data(shape, data)?)?;
+    }
+    Ok(Some(inputs))
+}
+
+/// The name of the first dimension that has one.
+fn batch(specs: &[TensorSpec]) -> Option<&str> {
+    specs.iter().flat_map(|spec| &spec.shape).find_map(|dim| match dim {
+        Dim::Named(name) => Some(name.as_str()),
+        Dim::Fixed(_) => None,
+    })
+}
+
+fn zeros(dtype: DType, count: usize) -> TensorData {
+    match dtype {
+        DType::Bool => TensorData::Bool(vec![false; count]),
+        DType::Uint8 => TensorData::Uint8(vec![0; count]),
+        DType::Uint16 => TensorData::Uint16(vec![0; count]),
+        DType::Uint32 => TensorData::Uint32(vec![0; count]),
+        DType::Uint64 => TensorData::Uint64(vec![0; count]),
+        DType::Int8 => TensorData::Int8(vec![0; count]),
+        DType::Int16 => TensorData::Int16(vec![0; count]),
+        DType::Int32 => TensorData::Int32(vec![0; count]),
+        DType::Int64 => TensorData::Int64(vec![0; count]),
+        DType::Fp16 => TensorData::Fp16(vec![half::f16::ZERO; count]),
+        DType::Bf16 => TensorData::Bf16(vec![half::bf16::ZERO; count]),
+        DType::Fp32 => TensorData::Fp32(vec![0.0; count]),
+        DType::Fp64 => TensorData::Fp64(vec![0.0; count]),
+        DType::Bytes => TensorData::Bytes(vec![Bytes::new(); count]),
+    }
 }

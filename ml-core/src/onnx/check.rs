@@ -45,15 +45,21 @@ pub(crate) fn decode(bytes: &Bytes) -> Result<ModelProto> {
 /// What the graph of a checked model takes and gives.
 pub(crate) fn signature(model: &ModelProto) -> Result<Signature> {
     let graph = model.graph.as_ref().ok_or_else(|| Error::corrupt("the model has no graph"))?;
-    // Before IR version 4 every initializer was an input as well: one with a default.
-    let given: HashSet<&str> = graph.initializer.iter().map(TensorProto::name).collect();
-    let inputs = graph.input.iter().filter(|input| !given.contains(input.name())).map(spec).collect::<Result<_>>()?;
     let outputs = graph.output.iter().map(spec).collect::<Result<_>>()?;
-    Signature::new(inputs, outputs)
+    Signature::new(inputs(model)?, outputs)
         .map_err(|error| Error::corrupt("the graph has no usable signature").with_source(error))
 }
 
-fn spec(value: &ValueInfoProto) -> Result<TensorSpec> {
+/// What the graph of a checked model takes.
+pub(crate) fn inputs(model: &ModelProto) -> Result<Vec<TensorSpec>> {
+    let graph = model.graph.as_ref().ok_or_else(|| Error::corrupt("the model has no graph"))?;
+    // Before IR version 4 every initializer was an input as well: one with a default.
+    let given: HashSet<&str> = graph.initializer.iter().map(TensorProto::name).collect();
+    graph.input.iter().filter(|input| !given.contains(input.name())).map(spec).collect()
+}
+
+/// Name, element type and shape of an input or output.
+pub(crate) fn spec(value: &ValueInfoProto) -> Result<TensorSpec> {
     let unsupported = |message: &str| Error::unsupported(message).with("tensor", value.name().escape_debug());
     let Some(type_proto::Value::TensorType(of)) = value.r#type.as_ref().and_then(|kind| kind.value.as_ref()) else {
         return Err(unsupported("inputs and outputs other than tensors are not supported"));

@@ -315,7 +315,7 @@ fn typed(name: &str, kind: AttributeType) -> AttributeProto {
     AttributeProto { name: Some(name.into()), r#type: Some(kind.into()), ..AttributeProto::default() }
 }
 
-fn value_info(spec: &TensorSpec) -> ValueInfoProto {
+pub(crate) fn value_info(spec: &TensorSpec) -> ValueInfoProto {
     use tensor_shape_proto::{Dimension, dimension::Value};
     let dim = |dim: &Dim| Dimension {
         value: Some(match dim {

@@ -19,7 +19,8 @@ mod trees;
 use super::{InferenceRuntime, LoadOptions, LoadReport, LoadedModel};
 use crate::{
     ErrorKind, Model, Result, Signature, Tensors,
-    onnx::{OnnxModel, check},
+    onnx::{OnnxModel, check, proto::ModelProto},
+    signature::TensorSpec,
 };
 use plan::Plan;
 use std::sync::Arc;
@@ -78,6 +79,14 @@ fn compile(model: &OnnxModel) -> Result<Plan> {
     let proto = check::decode(&model.bytes)?;
     super::check_signature(&proto, &model.signature)?;
     Plan::compile(&proto, &model.signature)
+}
+
+/// What the outputs of a checked graph are for inputs of these types, whatever it declares.
+///
+/// # Errors
+/// As [`NativeRuntime::load`].
+pub(crate) fn infer(model: &ModelProto, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+    Plan::infer(model, inputs)
 }
 
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Imported models give what the library that trained them gave.
 
 mod hostile;
+pub(crate) mod onnx;
 
 use crate::runtime::load;
 use ml_core::{

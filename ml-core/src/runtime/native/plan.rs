@@ -12,6 +12,7 @@ use super::{
 use crate::{
     Error, Result, Signature, Tensor, Tensors,
     onnx::proto::ModelProto,
+    signature::TensorSpec,
     tensor::{DType, TensorData},
 };
 use compiler::Compiler;
@@ -59,6 +60,11 @@ impl Plan {
     /// Resolves a checked graph.
     pub(super) fn compile(model: &ModelProto, signature: &Signature) -> Result<Self> {
         Compiler::new(model)?.compile(signature)
+    }
+
+    /// What the outputs of a checked graph are for inputs of these types, whatever it declares.
+    pub(super) fn infer(model: &ModelProto, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        Compiler::new(model)?.infer(inputs)
     }
 
     /// Whether every input and output leads with the rows, and no row of an output depends on two rows of an input: a

@@ -1,5 +1,7 @@
 //! Resolves a graph: names to slots, lengths to numbers of rows, nodes of constants to constants.
 
+mod infer;
+
 use super::{
     super::{
         kernel::{Frame, Lowered, Slot, Work, empty},
@@ -82,7 +84,7 @@ impl<'a> Compiler<'a> {
     }
 
     pub(super) fn compile(mut self, signature: &'a Signature) -> Result<Plan> {
-        let rows = self.define_inputs(signature)?;
+        let rows = self.define_inputs(signature.inputs())?;
         let graph = self.graph;
         for proto in &graph.node {
             self.lower(proto).map_err(|error| {
@@ -133,9 +135,9 @@ impl<'a> Compiler<'a> {
     }
 
     /// Gives the name of the dimension that is as long as the rows, and the first input and axis that have it.
-    fn define_inputs(&mut self, signature: &'a Signature) -> Result<Option<(&'a str, usize, usize)>> {
+    fn define_inputs(&mut self, inputs: &'a [TensorSpec]) -> Result<Option<(&'a str, usize, usize)>> {
         let mut rows: Option<(&'a str, usize, usize)> = None;
-        for (index, spec) in signature.inputs().iter().enumerate() {
+        for (index, spec) in inputs.iter().enumerate() {
             let mut shape = Vec::with_capacity(spec.shape.len());
             for (axis, dim) in spec.shape.iter().enumerate() {
                 shape.push(match dim {
