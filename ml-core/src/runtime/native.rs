@@ -1,20 +1,37 @@
 //! The runtime that is always there: pure Rust, for the tabular models that the trainers of this family export.
 
+mod activation;
+mod arithmetic;
+mod broadcast;
 mod cast;
-#[allow(dead_code, unused_macros, unused_imports, reason = "for the operators that follow")]
+mod comparison;
+mod concat;
+mod constant;
+mod dense;
 mod element;
-mod elementwise;
 mod encode;
-#[allow(dead_code, reason = "for the operators that follow")]
+mod feature;
+mod function;
+mod gather;
 mod kernel;
+mod labels;
 mod length;
 mod linear;
-#[allow(dead_code, reason = "for the operators that follow")]
 mod node;
+mod normalize;
 mod operators;
+mod order;
+mod pad;
 mod plan;
+mod quantize;
+mod reduce;
+mod scale;
 mod shape;
+mod softmax;
+mod svm;
+mod transform;
 mod trees;
+mod view;
 
 use super::{InferenceRuntime, LoadOptions, LoadReport, LoadedModel};
 use crate::{

@@ -197,7 +197,7 @@ fn a_list_without_a_runtime_for_the_model_is_unsupported() {
 
     let mut graph = GraphBuilder::new("other");
     let x = graph.input(TensorSpec::batched("x", DType::Fp32, [1])).expect("free name");
-    let y = graph.node(Domain::Onnx, "Erf", &[x], vec![]);
+    let y = graph.node(Domain::Onnx, "LpNormalization", &[x], vec![]);
     graph.output(y, TensorSpec::batched("y", DType::Fp32, [1])).expect("free name");
     let bundle = Bundle::builder(graph.finish().expect("a valid graph")).build().expect("a whole bundle");
     assert_eq!(

@@ -7,6 +7,7 @@ mod import;
 mod import_ort;
 mod metric;
 mod node;
+mod node_native;
 #[cfg(feature = "ort")]
 mod node_ort;
 mod onnx;

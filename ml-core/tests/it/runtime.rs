@@ -104,15 +104,15 @@ fn golden_models_give_what_onnx_runtime_gave() {
 
 #[test]
 fn an_operator_outside_the_set_is_named() {
-    let mut graph = GraphBuilder::new("vectors");
+    let mut graph = GraphBuilder::new("norms");
     let x = graph.input(TensorSpec::batched("x", DType::Fp32, [2])).expect("free name");
-    let y = graph.node(Domain::Ml, "SVMRegressor", &[x], vec![]);
-    graph.output(y, TensorSpec::batched("y", DType::Fp32, [1])).expect("free name");
+    let y = graph.node(Domain::Onnx, "LpNormalization", &[x], vec![]);
+    graph.output(y, TensorSpec::batched("y", DType::Fp32, [2])).expect("free name");
     let model = graph.finish().expect("a valid graph");
     assert!(!NativeRuntime.supports(&model));
     assert_eq!(
         load(&model).expect_err("not in the set").to_string(),
-        "runtime.native.load: the native runtime does not know this operator (op: ai.onnx.ml.SVMRegressor, node: y)"
+        "runtime.native.load: the native runtime does not know this operator (op: ai.onnx.LpNormalization, node: y)"
     );
     let runtimes = Runtimes::new(vec![Arc::new(NativeRuntime)]);
     let error = runtimes.load(&model, &LoadOptions::default()).expect_err("none runs it");

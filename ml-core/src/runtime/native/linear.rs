@@ -1,10 +1,13 @@
-//! Weighted sums of a row: `LinearRegressor`, `LinearClassifier`, `Gemm`.
+//! Weighted sums of a row: `LinearRegressor`, `LinearClassifier`.
 
 use super::{
-    elementwise::logistic,
+    activation::logistic,
+    dense::{Dense, DenseStep},
     kernel::{Frame, Kernel, Lowered, Slot},
+    labels::Labels,
     length::{Length, Type},
     node::{Node, matrix},
+    transform::Transform,
 };
 use crate::{Error, Result, tensor::DType};
 
@@ -12,230 +15,120 @@ use crate::{Error, Result, tensor::DType};
 pub(super) fn regressor(node: &Node<'_>) -> Result<Lowered> {
     let attributes = node.attributes(&["coefficients", "intercepts", "targets", "post_transform"])?;
     let (rows, width) = matrix(node.only()?)?;
-    if !matches!(attributes.string("post_transform")?, None | Some(b"NONE")) {
-        return Err(Error::unsupported("the native runtime transforms no regression"));
-    }
     let targets = usize::try_from(attributes.int("targets")?.unwrap_or(1)).unwrap_or(0);
-    let sums = Sums::new(attributes.floats("coefficients")?, attributes.floats("intercepts")?, width, targets)?;
+    let coefficients = attributes.floats("coefficients")?;
+    // A declared number costs nothing, so it is bounded by what the file spells out.
+    if targets == 0 || targets > coefficients.len() {
+        return Err(Error::corrupt("at least one coefficient a target is needed").with("targets", targets));
+    }
+    // As in ONNX Runtime, intercepts of another number are none.
+    let intercepts = attributes.floats("intercepts")?;
+    let intercepts = if intercepts.len() == targets { intercepts.to_vec() } else { vec![0.0; targets] };
+    let dense = Dense::new(coefficients, intercepts, width)?;
     let outputs = [Type::new(DType::Fp32, [rows, Length::fixed(targets)])];
-    Ok(Lowered::step(Regressor { rows, sums }, outputs))
+    Ok(match Transform::of(attributes)? {
+        Transform::None => Lowered::step(DenseStep { rows, dense }, outputs),
+        // A single number has nothing to be normalized against, and is no score of a class.
+        Transform::Logistic | Transform::Softmax | Transform::SoftmaxZero if targets == 1 => {
+            Lowered::step(DenseStep { rows, dense }, outputs)
+        }
+        transform => Lowered::step(Transformed { rows, dense, transform }, outputs),
+    })
 }
 
 /// One weighted sum a class, or one for two classes; the label is the class of the greatest, the first of equals.
 ///
 /// What a single sum becomes for two classes is not in the specification; it is as in ONNX Runtime.
 pub(super) fn classifier(node: &Node<'_>) -> Result<Lowered> {
-    let attributes =
-        node.attributes(&["coefficients", "intercepts", "classlabels_ints", "multi_class", "post_transform"])?;
+    let attributes = node.attributes(&[
+        "coefficients",
+        "intercepts",
+        "classlabels_ints",
+        "classlabels_strings",
+        "multi_class",
+        "post_transform",
+    ])?;
     let (rows, width) = matrix(node.only()?)?;
-    let intercepts = attributes.floats("intercepts")?;
-    let labels = attributes.ints("classlabels_ints")?.to_vec();
-    let transform = match attributes.string("post_transform")? {
-        None | Some(b"NONE") => Transform::None,
-        Some(b"LOGISTIC") => Transform::Logistic,
-        // One sum is not normalized against anything.
-        Some(b"SOFTMAX") if intercepts.len() == 1 => Transform::None,
-        Some(b"SOFTMAX") => Transform::Softmax,
-        Some(other) => {
-            return Err(Error::unsupported("the native runtime does not know this transform")
-                .with("post_transform", other.escape_ascii()));
-        }
-    };
-    let sums = Sums::new(attributes.floats("coefficients")?, intercepts, width, intercepts.len())?;
-    if labels.len() != sums.targets && (sums.targets, labels.len()) != (1, 2) {
-        return Err(Error::unsupported("the native runtime takes one whole-number label a class")
-            .with("classes", sums.targets)
+    let intercepts = attributes.floats("intercepts")?.to_vec();
+    let labels = Labels::of(attributes, "classlabels_ints", "classlabels_strings")?;
+    let transform = Transform::of(attributes)?;
+    let single = intercepts.len() == 1;
+    if labels.len() != if single { 2 } else { intercepts.len() } {
+        return Err(Error::corrupt("one label a class is needed")
+            .with("intercepts", intercepts.len())
             .with("labels", labels.len()));
     }
-    if labels.len() < 2 {
-        return Err(Error::unsupported("the native runtime takes classifiers of two classes or more"));
+    if single && transform == Transform::Probit {
+        return Err(Error::unsupported("one sum has no probit of two classes"));
     }
-    let outputs = [Type::new(DType::Int64, [rows]), Type::new(DType::Fp32, [rows, Length::fixed(labels.len())])];
-    Ok(Lowered::step(Classifier { rows, sums, labels, transform }, outputs))
+    let dense = Dense::new(attributes.floats("coefficients")?, intercepts, width)?;
+    let outputs = [Type::new(labels.dtype(), [rows]), Type::new(DType::Fp32, [rows, Length::fixed(labels.len())])];
+    Ok(Lowered::step(Classifier { rows, dense, labels, transform }, outputs))
 }
 
-/// `alpha · A · B + beta · C` with constant `B` and `C`.
-pub(super) fn gemm(node: &Node<'_>) -> Result<Lowered> {
-    let attributes = node.attributes(&["alpha", "beta", "transA", "transB"])?;
-    node.at_most(3)?;
-    let (rows, width) = matrix(&node.require(0)?.of)?;
-    if attributes.int("transA")?.unwrap_or(0) != 0 {
-        return Err(Error::unsupported("the native runtime does not transpose rows"));
-    }
-    let transposed = attributes.int("transB")?.unwrap_or(0) != 0;
-    let alpha = attributes.float("alpha")?.unwrap_or(1.0);
-    let beta = attributes.float("beta")?.unwrap_or(1.0);
-    let weights = node.constant(1)?.ok_or_else(|| Error::corrupt("the operator takes two or three inputs"))?;
-    let bias = node.constant(2)?;
-    let not_floats = |error: Error| Error::unsupported("the native runtime multiplies only FP32").with_source(error);
-    let values = weights.values::<f32>().map_err(not_floats)?;
-    let targets = match (weights.shape(), transposed) {
-        (&[targets, inner], true) | (&[inner, targets], false) if inner == width => targets,
-        _ => return Err(Error::corrupt("the matrices do not fit").with("columns", width)),
-    };
-    let at = |target: usize, column: usize| {
-        if transposed { values[target * width + column] } else { values[column * targets + target] }
-    };
-    let coefficients: Vec<f32> = (0..targets)
-        .flat_map(|target| (0..width).map(move |column| (target, column)))
-        .map(|(t, c)| alpha * at(t, c))
-        .collect();
-    let intercepts = match bias {
-        None => vec![0.0; targets],
-        Some(bias) => {
-            let values = bias.values::<f32>().map_err(not_floats)?;
-            match (values, bias.shape()) {
-                ([one], _) => vec![beta * one; targets],
-                (_, [n] | [1, n]) if *n == targets => values.iter().map(|value| beta * value).collect(),
-                _ => return Err(Error::unsupported("the native runtime adds only one number a column")),
-            }
-        }
-    };
-    let sums = Sums::new(&coefficients, &intercepts, width, targets)?;
-    let outputs = [Type::new(DType::Fp32, [rows, Length::fixed(targets)])];
-    Ok(Lowered::step(Regressor { rows, sums }, outputs).reading(1))
-}
-
-/// Coefficients by target, then by column, and one intercept a target.
+/// Sums with something made of each row of them.
 #[derive(Debug)]
-struct Sums {
-    coefficients: Vec<f32>,
-    intercepts: Vec<f32>,
-    width: usize,
-    targets: usize,
-}
-
-impl Sums {
-    fn new(coefficients: &[f32], intercepts: &[f32], width: usize, targets: usize) -> Result<Self> {
-        let intercepts =
-            if intercepts.is_empty() { vec![0.0; targets.min(coefficients.len())] } else { intercepts.to_vec() };
-        if targets == 0 || intercepts.len() != targets || targets.checked_mul(width) != Some(coefficients.len()) {
-            return Err(Error::corrupt("coefficients and intercepts do not fit the columns")
-                .with("columns", width)
-                .with("targets", targets)
-                .with("coefficients", coefficients.len())
-                .with("intercepts", intercepts.len()));
-        }
-        Ok(Self { coefficients: coefficients.to_vec(), intercepts, width, targets })
-    }
-
-    /// Appends the sums of every row.
-    fn extend(&self, rows: usize, values: &[f32], out: &mut Vec<f32>) {
-        out.reserve(rows * self.targets);
-        for row in 0..rows {
-            let row = &values[row * self.width..(row + 1) * self.width];
-            for (target, intercept) in self.intercepts.iter().enumerate() {
-                let coefficients = &self.coefficients[target * self.width..(target + 1) * self.width];
-                out.push(dot(row, coefficients) + intercept);
-            }
-        }
-    }
-}
-
-/// Eight sums side by side, so that the compiler can use vector registers; always in the same order.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0_f32; 8];
-    let (a_chunks, a_rest) = a.as_chunks::<8>();
-    let (b_chunks, b_rest) = b.as_chunks::<8>();
-    for (a, b) in a_chunks.iter().zip(b_chunks) {
-        for lane in 0..8 {
-            lanes[lane] += a[lane] * b[lane];
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    lanes.iter().sum::<f32>() + rest
-}
-
-#[derive(Debug)]
-struct Regressor {
+struct Transformed {
     rows: Length,
-    sums: Sums,
+    dense: Dense,
+    transform: Transform,
 }
 
-impl Kernel for Regressor {
+impl Kernel for Transformed {
     fn run(&self, frame: &mut Frame<'_>, inputs: &[Slot], outputs: &[Slot]) -> Result<()> {
-        let mut out = frame.take(outputs[0]);
-        out.clear();
-        self.sums.extend(self.rows.at(frame.rows), frame.values(inputs[0]), &mut out);
+        let mut out = frame.take_cleared(outputs[0]);
+        self.dense.extend(self.rows.at(frame.rows), frame.values(inputs[0]), &mut out);
+        out.chunks_exact_mut(self.dense.outputs()).for_each(|row| self.transform.apply(row));
         frame.put(outputs[0], out);
         Ok(())
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Transform {
-    None,
-    Logistic,
-    Softmax,
-}
-
 #[derive(Debug)]
 struct Classifier {
     rows: Length,
-    sums: Sums,
-    labels: Vec<i64>,
+    dense: Dense,
+    labels: Labels,
     transform: Transform,
-}
-
-impl Classifier {
-    /// The label and the scores of one row, in place of its sums. NaN is greater than nothing.
-    fn finish(&self, scores: &mut [f32]) -> i64 {
-        let mut best = 0;
-        for (class, score) in scores.iter().enumerate() {
-            if *score > scores[best] {
-                best = class;
-            }
-        }
-        match self.transform {
-            Transform::None => {}
-            Transform::Logistic => scores.iter_mut().for_each(|score| *score = logistic(*score)),
-            Transform::Softmax => softmax(scores),
-        }
-        self.labels[best]
-    }
-
-    /// The label and the two scores of a single sum.
-    fn finish_single(&self, sum: f32) -> (i64, [f32; 2]) {
-        let label = self.labels[usize::from(sum > 0.0)];
-        let scores = match self.transform {
-            Transform::Logistic => [logistic(-sum), logistic(sum)],
-            Transform::None | Transform::Softmax => [1.0 - sum, sum],
-        };
-        (label, scores)
-    }
 }
 
 impl Kernel for Classifier {
     fn run(&self, frame: &mut Frame<'_>, inputs: &[Slot], outputs: &[Slot]) -> Result<()> {
-        let mut labels = frame.take(outputs[0]);
-        let mut scores = frame.take(outputs[1]);
-        labels.clear();
-        scores.clear();
-        let values = frame.values::<f32>(inputs[0]);
-        if self.sums.targets == 1 {
-            for row in 0..self.rows.at(frame.rows) {
-                let row = &values[row * self.sums.width..(row + 1) * self.sums.width];
-                let (label, pair) = self.finish_single(dot(row, &self.sums.coefficients) + self.sums.intercepts[0]);
-                labels.push(label);
-                scores.extend(pair);
-            }
+        let mut scores = frame.take_cleared::<f32>(outputs[1]);
+        self.dense.extend(self.rows.at(frame.rows), frame.values(inputs[0]), &mut scores);
+        if self.dense.outputs() == 1 {
+            self.labels.write(frame, outputs[0], scores.iter().map(|sum| usize::from(*sum > 0.0)));
+            pairs(&mut scores, |sum| match self.transform {
+                Transform::Logistic => [logistic(-sum), logistic(sum)],
+                _ => [1.0 - sum, sum],
+            });
         } else {
-            self.sums.extend(self.rows.at(frame.rows), values, &mut scores);
-            labels.extend(scores.chunks_exact_mut(self.sums.targets).map(|row| self.finish(row)));
+            self.labels.write(frame, outputs[0], scores.chunks_exact(self.dense.outputs()).map(greatest));
+            scores.chunks_exact_mut(self.dense.outputs()).for_each(|row| self.transform.apply(row));
         }
-        frame.put(outputs[0], labels);
         frame.put(outputs[1], scores);
         Ok(())
     }
 }
 
-/// Shares of one by the exponential, without overflow.
-pub(super) fn softmax(scores: &mut [f32]) {
-    let greatest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0;
-    for score in scores.iter_mut() {
-        *score = (*score - greatest).exp();
-        sum += *score;
+/// Two scores in place of each one.
+pub(super) fn pairs(scores: &mut Vec<f32>, of: impl Fn(f32) -> [f32; 2]) {
+    let rows = scores.len();
+    scores.resize(2 * rows, 0.0);
+    // From the end, so that no sum is overwritten before it is read.
+    for row in (0..rows).rev() {
+        let pair = of(scores[row]);
+        scores[2 * row..2 * row + 2].copy_from_slice(&pair);
     }
-    scores.iter_mut().for_each(|score| *score /= sum);
+}
+
+/// The place of the greatest, the first of equals. NaN is greater than nothing.
+pub(super) fn greatest(scores: &[f32]) -> usize {
+    let mut best = 0;
+    for (at, score) in scores.iter().enumerate() {
+        if *score > scores[best] {
+            best = at;
+        }
+    }
+    best
 }

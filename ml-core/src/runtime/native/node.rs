@@ -54,12 +54,6 @@ impl<'a> Node<'a> {
         self.version
     }
 
-    /// The operator with its set, for messages.
-    pub(super) fn op(&self) -> String {
-        let domain = if self.domain().is_empty() { "ai.onnx" } else { self.domain() };
-        format!("{}.{}", domain.escape_debug(), self.op_type().escape_debug())
-    }
-
     pub(super) fn outputs(&self) -> impl ExactSizeIterator<Item = &'a str> + use<'a> {
         self.proto.output.iter().map(String::as_str)
     }
@@ -158,6 +152,8 @@ pub(super) fn domain(proto: &NodeProto) -> &str {
 pub(super) fn matrix(of: &Type) -> Result<(Length, usize)> {
     match of.shape[..] {
         [rows, columns] if of.dtype == DType::Fp32 && !columns.is_by_rows() => Ok((rows, columns.count())),
+        // A single row may come without its dimension.
+        [columns] if of.dtype == DType::Fp32 && !columns.is_by_rows() => Ok((Length::ONE, columns.count())),
         _ => Err(Error::unsupported("the native runtime takes only FP32 of rows by columns here").with("got", of)),
     }
 }

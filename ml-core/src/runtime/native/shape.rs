@@ -1,18 +1,45 @@
-//! The same elements under another shape, or side by side: `Concat`, `Identity`, `Reshape`.
+//! The same elements under another shape, and shapes as elements: `Reshape`, `Flatten`, `Squeeze`, `Unsqueeze`, `Identity`,
+//! `Dropout`, `Shape`, `Size`.
 
 use super::{
-    element::{Item, for_any},
+    element::{Item, for_floats},
     kernel::{Frame, Kernel, Lowered, Slot},
-    length::{Length, Type},
+    length::{Length, Type, axis},
     node::Node,
 };
-use crate::{Error, Result};
+use crate::{Error, Result, Tensor, tensor::DType};
 use std::marker::PhantomData;
 
 /// The input itself.
 pub(super) fn identity(node: &Node<'_>) -> Result<Lowered> {
     node.attributes(&[])?;
     Ok(Lowered::Alias(node.only()?.clone()))
+}
+
+/// The input itself: nothing is dropped after training.
+pub(super) fn dropout(node: &Node<'_>) -> Result<Lowered> {
+    if node.version() < 12 {
+        node.attributes(&["ratio"])?;
+        node.at_most(1)?;
+    } else {
+        node.attributes(&["seed"])?;
+        node.at_most(3)?;
+        if node.constant_scalar::<bool>(2)?.unwrap_or(false) {
+            return Err(Error::unsupported("the native runtime does not train"));
+        }
+    }
+    let of = &node.require(0)?.of;
+    if node.outputs().len() < 2 {
+        return Ok(Lowered::Alias(of.clone()));
+    }
+    // Before version 10 the mask had the type of the input.
+    if node.version() < 10 {
+        return Err(Error::unsupported("the native runtime gives only masks of truth values"));
+    }
+    let mask = Type::new(DType::Bool, of.shape.clone());
+    for_floats!(of.dtype, T => {
+        Lowered::step(Masked::<T>(PhantomData), [of.clone(), mask]).reading(1)
+    })
 }
 
 /// Another shape for as many elements. Zero copies a length, and -1 is what the others leave.
@@ -57,47 +84,120 @@ fn resolve(of: &Type, target: &[i64], zero_copies: bool) -> Result<Vec<Length>> 
     })
 }
 
-/// One behind the other along an axis.
-pub(super) fn concat(node: &Node<'_>) -> Result<Lowered> {
-    let axis = node.attributes(&["axis"])?.int("axis")?.ok_or_else(|| Error::corrupt("the operator lacks an axis"))?;
-    let types = node.types()?;
-    let first = *types.first().ok_or_else(|| Error::corrupt("the operator takes at least one input"))?;
-    let axis = super::length::axis(axis, first.shape.len())?;
-    let mut shape = first.shape.clone();
-    shape[axis] = Length::fixed(0);
-    for of in &types {
-        let fits = of.dtype == first.dtype
-            && of.shape.len() == shape.len()
-            && (0..shape.len()).all(|at| at == axis || of.shape[at] == shape[at]);
-        if !fits {
-            return Err(Error::corrupt("the inputs do not fit together").with("first", first).with("other", of));
+/// Two dimensions: what is before an axis, and what is from it on.
+pub(super) fn flatten(node: &Node<'_>) -> Result<Lowered> {
+    let attributes = node.attributes(&["axis"])?;
+    let of = node.only()?;
+    let at = attributes.int("axis")?.unwrap_or(1);
+    // The axis may also be behind the last dimension.
+    let at = if at < 0 { axis(at, of.shape.len())? } else { axis(at, of.shape.len() + 1)? };
+    let (outer, inner) = of.shape.split_at(at);
+    Ok(Lowered::Alias(Type::new(of.dtype, [Length::product(outer)?, Length::product(inner)?])))
+}
+
+/// Without dimensions of one element.
+pub(super) fn squeeze(node: &Node<'_>) -> Result<Lowered> {
+    let axes = axes(node)?;
+    let of = &node.require(0)?.of;
+    let mut removed: Vec<bool> = of.shape.iter().map(|length| axes.is_none() && *length == Length::ONE).collect();
+    for at in axes.iter().flatten() {
+        let at = axis(*at, of.shape.len())?;
+        if of.shape[at] != Length::ONE {
+            return Err(Error::corrupt("the dimension has not one element").with("axis", at).with("got", of));
         }
-        shape[axis] = shape[axis].plus(of.shape[axis])?;
+        removed[at] = true;
     }
-    let outer = Length::product(&shape[..axis])?;
-    let blocks = types.iter().map(|of| Length::product(&of.shape[axis..])).collect::<Result<Vec<_>>>()?;
-    let outputs = [Type::new(first.dtype, shape)];
-    for_any!(first.dtype, T => Lowered::step(Concat::<T> { outer, blocks, of: PhantomData }, outputs))
+    let kept = of.shape.iter().zip(&removed).filter(|(_, removed)| !**removed);
+    Ok(Lowered::Alias(Type::new(of.dtype, kept.map(|(&length, _)| length).collect::<Vec<_>>())))
 }
 
+/// With new dimensions of one element.
+pub(super) fn unsqueeze(node: &Node<'_>) -> Result<Lowered> {
+    let axes = axes(node)?.ok_or_else(|| Error::corrupt("the operator lacks its axes"))?;
+    let of = &node.require(0)?.of;
+    let rank = of.shape.len() + axes.len();
+    let mut new = vec![false; rank];
+    for at in axes {
+        let at = axis(at, rank)?;
+        if std::mem::replace(&mut new[at], true) {
+            return Err(Error::corrupt("an axis is there twice").with("axis", at));
+        }
+    }
+    let mut old = of.shape.iter();
+    let shape: Vec<Length> =
+        new.iter().map(|new| if *new { Length::ONE } else { old.next().copied().unwrap_or(Length::ONE) }).collect();
+    Ok(Lowered::Alias(Type::new(of.dtype, shape)))
+}
+
+/// Axes are an input from version 13 of the operator set, an attribute before.
+fn axes(node: &Node<'_>) -> Result<Option<Vec<i64>>> {
+    if node.version() >= 13 {
+        node.attributes(&[])?;
+        node.at_most(2)?;
+        return node.constant_ints(1);
+    }
+    let attributes = node.attributes(&["axes"])?;
+    node.at_most(1)?;
+    Ok(if attributes.has("axes") { Some(attributes.ints("axes")?.to_vec()) } else { None })
+}
+
+/// The lengths of some dimensions.
+pub(super) fn shape(node: &Node<'_>) -> Result<Lowered> {
+    let attributes = node.attributes(&["end", "start"])?;
+    let of = node.only()?;
+    let rank = of.shape.len();
+    let bound = |at: i64| {
+        let size = usize::try_from(at.unsigned_abs()).unwrap_or(usize::MAX);
+        if at < 0 { rank.saturating_sub(size) } else { size.min(rank) }
+    };
+    let (start, end) = (bound(attributes.int("start")?.unwrap_or(0)), attributes.int("end")?.map_or(rank, bound));
+    let lengths = of.shape.get(start..end).unwrap_or_default().to_vec();
+    let shape = [lengths.len()];
+    numbers(lengths, &shape)
+}
+
+/// The number of elements.
+pub(super) fn size(node: &Node<'_>) -> Result<Lowered> {
+    node.attributes(&[])?;
+    numbers(vec![node.only()?.len()?], &[])
+}
+
+fn numbers(lengths: Vec<Length>, shape: &[usize]) -> Result<Lowered> {
+    let known: Option<Vec<usize>> = lengths.iter().map(|length| length.known()).collect();
+    Ok(match known {
+        Some(known) => Lowered::Constants(vec![Tensor::new(shape, whole(known.into_iter()))?]),
+        None => Lowered::step(Lengths(lengths), [Type::fixed(DType::Int64, shape)]).reading(0),
+    })
+}
+
+fn whole(lengths: impl Iterator<Item = usize>) -> Vec<i64> {
+    lengths.map(|length| i64::try_from(length).unwrap_or(i64::MAX)).collect()
+}
+
+/// Lengths as elements.
 #[derive(Debug)]
-struct Concat<T> {
-    outer: Length,
-    /// Elements of each input that lie together.
-    blocks: Vec<Length>,
-    of: PhantomData<fn(T)>,
+struct Lengths(Vec<Length>);
+
+impl Kernel for Lengths {
+    fn run(&self, frame: &mut Frame<'_>, _: &[Slot], outputs: &[Slot]) -> Result<()> {
+        let lengths = whole(self.0.iter().map(|length| length.at(frame.rows)));
+        frame.put(outputs[0], lengths);
+        Ok(())
+    }
 }
 
-impl<T: Item> Kernel for Concat<T> {
+/// The input, and that all of it was kept.
+#[derive(Debug)]
+struct Masked<T>(PhantomData<fn(T) -> T>);
+
+impl<T: Item> Kernel for Masked<T> {
     fn run(&self, frame: &mut Frame<'_>, inputs: &[Slot], outputs: &[Slot]) -> Result<()> {
         let mut out = frame.take_cleared::<T>(outputs[0]);
-        for at in 0..self.outer.at(frame.rows) {
-            for (&slot, block) in inputs.iter().zip(&self.blocks) {
-                let block = block.at(frame.rows);
-                out.extend_from_slice(&frame.values(slot)[at * block..(at + 1) * block]);
-            }
-        }
+        let mut mask = frame.take_cleared::<bool>(outputs[1]);
+        out.extend_from_slice(frame.values(inputs[0]));
+        mask.resize(out.len(), true);
         frame.put(outputs[0], out);
+        frame.put(outputs[1], mask);
         Ok(())
     }
 }

@@ -4,16 +4,16 @@
 //! ONNX Runtime; where ONNX Runtime itself gives what cannot be meant, the model is refused.
 
 mod forest;
-mod transform;
 
 use super::{
+    activation::logistic,
     kernel::{Frame, Kernel, Lowered, Slot},
     length::{Length, Type},
     node::{Attributes, Node, matrix},
+    transform::Transform,
 };
 use crate::{Error, Result, tensor::DType};
 use forest::{Aggregate, Forest, Lists};
-use transform::Transform;
 
 /// The attributes of both operators. Hit rates say how often a branch was taken and change nothing.
 const NODES: [&str; 11] = [
@@ -237,7 +237,7 @@ impl Classifier {
             Decision::Single { threshold, positive } => {
                 let sum = scores[0];
                 let pair = match self.transform {
-                    Transform::Logistic => [transform::logistic(-sum), transform::logistic(sum)],
+                    Transform::Logistic => [logistic(-sum), logistic(sum)],
                     _ if positive => [1.0 - sum, sum],
                     _ => [-sum, sum],
                 };

@@ -87,3 +87,25 @@ pub(crate) fn tensor(bytes: &[u8], declared: DType) -> Result<Tensor, String> {
 fn make<T: Element>(shape: Vec<usize>, values: Vec<T>) -> Result<Tensor, String> {
     Tensor::new(shape, values).map_err(|error| error.to_string())
 }
+
+/// The bytes that, at the end of those of a model, add a tensor to the constants of its graph.
+pub(crate) fn initializer(tensor: &[u8], name: &str) -> Vec<u8> {
+    /// `ModelProto` and `GraphProto`, as far as needed: fields of a second message are merged into the first.
+    #[derive(Clone, PartialEq, Message)]
+    struct Model {
+        #[prost(message, tag = "7")]
+        graph: Option<Graph>,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct Graph {
+        #[prost(bytes = "vec", repeated, tag = "5")]
+        initializer: Vec<Vec<u8>>,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct Name {
+        #[prost(string, tag = "8")]
+        name: String,
+    }
+    let named = [tensor, &Name { name: name.into() }.encode_to_vec()].concat();
+    Model { graph: Some(Graph { initializer: vec![named] }) }.encode_to_vec()
+}

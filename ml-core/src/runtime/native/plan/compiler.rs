@@ -26,7 +26,7 @@ use std::{
 };
 
 /// Versions of the operator sets in which the operators known here have their meaning.
-const OPSETS: [(&str, std::ops::RangeInclusive<i64>); 2] = [("", 7..=25), ("ai.onnx.ml", 1..=5)];
+const OPSETS: [(&str, std::ops::RangeInclusive<i64>); 2] = [("", 1..=25), ("ai.onnx.ml", 1..=5)];
 
 /// Memory for all that is computed from constants at load. A small file can ask for any amount.
 const MAX_FOLDED_BYTES: usize = 256 << 20;

@@ -1,7 +1,6 @@
 //! What becomes of the scores of a row at the end.
 
-pub(super) use super::super::elementwise::logistic;
-use super::super::{linear, node::Attributes};
+use super::{activation::logistic, node::Attributes, softmax::shares_of_one};
 use crate::{Error, Result};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +30,7 @@ impl Transform {
         match self {
             Self::None => {}
             Self::Logistic => scores.iter_mut().for_each(|score| *score = logistic(*score)),
-            Self::Softmax => linear::softmax(scores),
+            Self::Softmax => shares_of_one(scores),
             Self::SoftmaxZero => softmax_zero(scores),
             Self::Probit => scores.iter_mut().for_each(|score| *score = probit(*score)),
         }
