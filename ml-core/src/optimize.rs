@@ -8,8 +8,12 @@
 //! | pass | what it does | what it needs | loses accuracy |
 //! |---|---|---|---|
 //! | [`RemoveDeadNodes`] | drops nodes and constants that nothing reads | nothing | nothing |
+//! | [`FoldConstants`] | computes once what no input changes | nothing | nothing |
 //! | [`ShrinkTrees`] | ensembles of trees with fewer nodes | nothing | nothing; with rounded thresholds a little |
 //! | [`DynamicInt8`] | weights of dense layers and embeddings in 8 bits | nothing | a little |
+//! | [`Fp16`] | weights and most arithmetic in half precision | nothing | very little |
+//! | [`StructuredPrune`] | takes whole units and feature maps out | nothing, or training afterwards | by how many |
+//! | [`MagnitudePrune`] | sets small weights to zero | nothing, or training afterwards | by how many |
 //!
 //! Passes work on the main graph. Graphs within nodes (`If`, `Loop`, `Scan`) and model-local functions are carried along
 //! unchanged, and so is what a pass does not know.
@@ -17,10 +21,13 @@
 mod changes;
 mod dynamic_int8;
 mod evaluation;
+mod fold_constants;
+mod fp16;
 mod gate;
 mod measure;
 mod network;
 mod predictions;
+mod prune;
 mod quantize;
 mod remove_dead_nodes;
 mod report;
@@ -30,8 +37,11 @@ mod shrink_trees;
 pub use changes::{Changes, LeftAlone};
 pub use dynamic_int8::{DynamicInt8, DynamicInt8Params};
 pub use evaluation::Evaluation;
+pub use fold_constants::{FoldConstants, FoldConstantsParams};
+pub use fp16::{Fp16, Fp16Params};
 pub use gate::AccuracyGate;
 pub use measure::{Labels, Measure};
+pub use prune::{MagnitudePrune, MagnitudePruneParams, StructuredPrune, StructuredPruneParams};
 pub use remove_dead_nodes::RemoveDeadNodes;
 pub use report::{Latency, Report, Score, Step, Verdict};
 pub use rows::inputs;

@@ -10,8 +10,8 @@ use crate::{
     onnx::{
         OnnxModel, check,
         proto::{
-            AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, attribute_proto::AttributeType,
-            tensor_proto::DataType,
+            AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
+            attribute_proto::AttributeType, tensor_proto::DataType,
         },
         tensor,
     },
@@ -83,6 +83,11 @@ impl Network {
     pub(super) fn opset(&self) -> i64 {
         let main = self.model.opset_import.iter().find(|import| domain(import.domain()).is_empty());
         main.map_or(0, |import| import.version())
+    }
+
+    /// The operator sets of the model.
+    pub(super) fn opset_import(&self) -> &[OperatorSetIdProto] {
+        &self.model.opset_import
     }
 
     /// Refuses a model whose `ai.onnx` has not yet what a pass writes.
@@ -217,18 +222,16 @@ impl Readers {
     }
 }
 
-/// A node of `ai.onnx`, named after its first output.
+/// A node of `ai.onnx`. It has no name, since names of nodes have to differ and no one reads this one.
 pub(super) fn node<S: Into<String>>(
     op: &str,
     inputs: impl IntoIterator<Item = S>,
     outputs: impl IntoIterator<Item = S>,
 ) -> NodeProto {
-    let output: Vec<String> = outputs.into_iter().map(Into::into).collect();
     NodeProto {
-        name: output.first().cloned(),
         op_type: Some(op.into()),
         input: inputs.into_iter().map(Into::into).collect(),
-        output,
+        output: outputs.into_iter().map(Into::into).collect(),
         ..NodeProto::default()
     }
 }

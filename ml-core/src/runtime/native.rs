@@ -35,7 +35,7 @@ mod view;
 
 use super::{InferenceRuntime, LoadOptions, LoadReport, LoadedModel};
 use crate::{
-    ErrorKind, Model, Result, Signature, Tensors,
+    ErrorKind, Model, Result, Signature, Tensor, Tensors,
     onnx::{OnnxModel, check, proto::ModelProto},
     signature::TensorSpec,
 };
@@ -90,6 +90,11 @@ impl InferenceRuntime for NativeRuntime {
         let model = NativeModel { signature: model.signature.clone(), plan };
         Ok(LoadedModel { model: Arc::new(model), report: LoadReport::cpu("native", env!("CARGO_PKG_VERSION")) })
     }
+}
+
+/// Computes the outputs of a graph that reads only constants; their types need not be declared.
+pub(crate) fn evaluate(model: &ModelProto) -> Result<Vec<Tensor>> {
+    Plan::evaluate(model)
 }
 
 fn compile(model: &OnnxModel) -> Result<Plan> {

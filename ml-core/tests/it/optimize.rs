@@ -3,6 +3,8 @@
 #[cfg(feature = "ort")]
 mod int8;
 mod pipeline;
+#[cfg(feature = "ort")]
+mod shrink;
 mod trees;
 
 use ml_core::{

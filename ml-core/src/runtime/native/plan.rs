@@ -67,6 +67,11 @@ impl Plan {
         Compiler::new(model)?.infer(inputs)
     }
 
+    /// Computes a graph that reads only constants.
+    pub(super) fn evaluate(model: &ModelProto) -> Result<Vec<Tensor>> {
+        Compiler::new(model)?.evaluate()
+    }
+
     /// Whether every input and output leads with the rows, and no row of an output depends on two rows of an input: a
     /// call may be split into several of fewer rows.
     #[allow(dead_code, reason = "batches are not split over threads yet")]
