@@ -11,6 +11,7 @@
 //! | [`FoldConstants`] | computes once what no input changes | nothing | nothing |
 //! | [`ShrinkTrees`] | ensembles of trees with fewer nodes | nothing | nothing; with rounded thresholds a little |
 //! | [`DynamicInt8`] | weights of dense layers and embeddings in 8 bits | nothing | a little |
+//! | [`StaticInt8`] | weights and activations of dense layers and convolutions in 8 bits | rows for calibration | a little, more on other rows |
 //! | [`Fp16`] | weights and most arithmetic in half precision | nothing | very little |
 //! | [`StructuredPrune`] | takes whole units and feature maps out | nothing, or training afterwards | by how many |
 //! | [`MagnitudePrune`] | sets small weights to zero | nothing, or training afterwards | by how many |
@@ -33,6 +34,7 @@ mod remove_dead_nodes;
 mod report;
 mod rows;
 mod shrink_trees;
+mod static_int8;
 
 pub use changes::{Changes, LeftAlone};
 pub use dynamic_int8::{DynamicInt8, DynamicInt8Params};
@@ -46,8 +48,9 @@ pub use remove_dead_nodes::RemoveDeadNodes;
 pub use report::{Latency, Report, Score, Step, Verdict};
 pub use rows::inputs;
 pub use shrink_trees::{ShrinkTrees, ShrinkTreesParams};
+pub use static_int8::{ActivationType, Calibration, RangeMethod, StaticInt8, StaticInt8Params};
 
-use crate::{Result, onnx::OnnxModel};
+use crate::{Error, Result, onnx::OnnxModel};
 use std::{fmt, sync::Arc};
 
 /// A change of a model that keeps its signature.
@@ -55,8 +58,8 @@ use std::{fmt, sync::Arc};
 /// A host writes its own by taking [`OnnxModel::bytes`] apart.
 ///
 /// # Contract
-/// 1. The new model has the signature of the old one. (check: `passes_keep_the_signature`)
-/// 2. The same model gives the same new model. (check: `passes_repeat`)
+/// 1. The new model has the signature of the old one. [`Optimizer::run`] refuses another.
+/// 2. The same model gives the same new model.
 pub trait Pass: fmt::Debug + Send + Sync + 'static {
     /// A short name for reports, such as `int8-dynamic`.
     fn name(&self) -> &'static str;
@@ -144,7 +147,7 @@ impl Optimizer {
     /// Runs the passes in order, up to the first whose model the gate refuses. CPU work.
     ///
     /// # Errors
-    /// As [`Pass::apply`], naming the pass; as the runtime of the evaluation, when it cannot load or run a model;
+    /// As [`Pass::apply`], naming the pass; [`Internal`](crate::ErrorKind::Internal) when a pass breaks its contract; as the runtime of the evaluation, when it cannot load or run a model;
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when the data do not fit the model.
     pub fn run(&self, model: &OnnxModel) -> Result<Optimized> {
         let baseline = self.evaluation.as_ref().map(|evaluation| evaluation.baseline(model)).transpose()?;
@@ -154,6 +157,11 @@ impl Optimizer {
         for pass in &self.passes {
             let Applied { model: next, changes } =
                 pass.apply(&current).map_err(|error| error.op("optimize").with("pass", pass.name()))?;
+            if next.signature != model.signature {
+                return Err(Error::internal("a pass changed the signature of the model")
+                    .op("optimize")
+                    .with("pass", pass.name()));
+            }
             let measured = baseline
                 .as_ref()
                 .map(|baseline| baseline.measure(&next))

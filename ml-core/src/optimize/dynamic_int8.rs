@@ -345,6 +345,6 @@ impl Conversion<'_> {
 }
 
 /// A row-major matrix of rows of `width`, columns first.
-pub(super) fn transpose<T: Copy>(values: &[T], width: usize) -> Vec<T> {
+fn transpose<T: Copy>(values: &[T], width: usize) -> Vec<T> {
     (0..width).flat_map(|column| values.iter().skip(column).step_by(width.max(1)).copied()).collect()
 }

@@ -123,6 +123,15 @@ impl Network {
         name
     }
 
+    /// A name that nothing in the model has, without taking it; names of different stems differ.
+    pub(super) fn unused(&self, stem: &str) -> String {
+        let mut name = stem.to_owned();
+        while self.taken.contains(&name) {
+            name.push('_');
+        }
+        name
+    }
+
     /// The constant of this name.
     pub(super) fn constant(&self, name: &str) -> Option<&TensorProto> {
         self.constants.get(name).map(|&at| &self.graph.initializer[at])
@@ -291,6 +300,11 @@ pub(super) fn label(node: &NodeProto) -> String {
 /// Notes that a node stays as it is.
 pub(super) fn pass_over(changes: &mut Changes, node: &NodeProto, reason: &'static str) {
     changes.pass_over(label(node), reason);
+}
+
+/// Whether a node holds graphs, which passes leave alone.
+pub(super) fn has_graphs(node: &NodeProto) -> bool {
+    inner_graphs(node).next().is_some()
 }
 
 /// The graphs within a node.

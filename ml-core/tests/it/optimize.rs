@@ -28,6 +28,8 @@ pub(crate) struct Case {
     pub(crate) model: String,
 
     pub(crate) dynamic: Quantized,
+    #[serde(rename = "static")]
+    pub(crate) calibrated: Quantized,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -42,6 +44,7 @@ struct Rows {
     /// Gray values of handwritten digits, 0 to 16.
     digits: Vec<Vec<f32>>,
     labels: Vec<i64>,
+    calibration_digits: Vec<Vec<f32>>,
     ids: Vec<Vec<i64>>,
 }
 
@@ -58,6 +61,11 @@ impl Golden {
     /// The rows that ONNX Runtime's figures are for.
     pub(crate) fn rows(&self, name: &str) -> Tensors {
         if name == "encoder" { ids(&self.rows.ids[..64]) } else { digits(&self.rows.digits) }
+    }
+
+    /// Other rows, to measure activations on.
+    pub(crate) fn calibration(&self, name: &str) -> Tensors {
+        if name == "encoder" { ids(&self.rows.ids[64..]) } else { digits(&self.rows.calibration_digits) }
     }
 
     pub(crate) fn evaluation(&self, name: &str, runtime: Arc<dyn InferenceRuntime>) -> Evaluation {

@@ -151,7 +151,7 @@ impl<'a> Walk<'a> {
             return Ok(None);
         }
         let inputs = shape[inputs_axis];
-        let per_unit = if self.units == 0 { 0 } else { inputs / self.units };
+        let per_unit = inputs.checked_div(self.units).unwrap_or(0);
         // Only maps in a row have several elements for each unit.
         let fits = per_unit * self.units == inputs && per_unit > 0 && (per_unit == 1 || self.flattened);
         Ok(fits.then_some((Layer { weights, axis: inputs_axis }, per_unit)))

@@ -7,7 +7,10 @@ use ml_core::{
         OnnxModel,
         graph::{Attribute, Domain, GraphBuilder},
     },
-    optimize::{DynamicInt8, DynamicInt8Params, Evaluation, Measure, Optimizer, Pass},
+    optimize::{
+        ActivationType, Calibration, DynamicInt8, DynamicInt8Params, Evaluation, Measure, Optimizer, Pass, RangeMethod,
+        StaticInt8, StaticInt8Params,
+    },
     signature::TensorSpec,
     tensor::DType,
 };
@@ -115,4 +118,84 @@ fn a_matrix_that_is_none_and_an_attribute_of_another_type_are_left_or_refused() 
 fn parameters_that_ask_for_nothing_are_refused() {
     let params = DynamicInt8Params { min_elements: 0, ..Default::default() };
     assert_eq!(DynamicInt8::new(params).expect_err("no matrix").kind(), ErrorKind::InvalidInput);
+}
+
+fn calibrated(golden: &Golden, name: &str, params: StaticInt8Params) -> StaticInt8 {
+    let calibration = Calibration::new(onnx_runtime(), vec![golden.calibration(name)]).expect("rows");
+    StaticInt8::new(params, calibration).expect("right parameters")
+}
+
+#[test]
+fn calibrated_layers_are_as_good_as_those_of_onnx_runtime() {
+    let golden = Golden::read();
+    for name in ["mlp", "conv", "encoder"] {
+        let theirs = golden.case(name).calibrated;
+        let (_, step) = measured(&golden, name, onnx_runtime(), calibrated(&golden, name, StaticInt8Params::default()));
+        let cosine = score(&step, Measure::Cosine);
+        assert!(step.bytes <= theirs.bytes, "{name}: {} bytes, theirs {}", step.bytes, theirs.bytes);
+        assert!(cosine >= theirs.cosine, "{name}: cosine {cosine}, theirs {}", theirs.cosine);
+        if let Some(accuracy) = theirs.accuracy {
+            assert!(score(&step, Measure::Accuracy) >= accuracy, "{name}: {:?}", step.scores);
+        }
+    }
+}
+
+#[test]
+fn every_way_to_find_ranges_and_both_kinds_of_codes_keep_the_answers() {
+    let golden = Golden::read();
+    for method in [RangeMethod::MinMax, RangeMethod::Percentile(0.9999), RangeMethod::Entropy] {
+        for activations in [ActivationType::Uint8, ActivationType::Int8] {
+            for name in ["mlp", "conv"] {
+                let params = StaticInt8Params { method, activations, ..Default::default() };
+                let (_, step) = measured(&golden, name, onnx_runtime(), calibrated(&golden, name, params));
+                assert!(score(&step, Measure::Cosine) > 0.9998, "{name} {method:?} {activations:?}: {:?}", step.scores);
+                assert!(
+                    score(&step, Measure::Agreement) > 0.99,
+                    "{name} {method:?} {activations:?}: {:?}",
+                    step.scores
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn calibrating_again_changes_nothing() {
+    let golden = Golden::read();
+    for name in ["mlp", "conv", "encoder"] {
+        let pass = calibrated(&golden, name, StaticInt8Params::default());
+        let once = pass.apply(&model(name)).expect(name).model;
+        assert_eq!(pass.apply(&once).expect(name).model, once, "{name}");
+    }
+}
+
+#[test]
+fn results_of_a_softmax_get_no_codes() {
+    let mut graph = GraphBuilder::new("gate");
+    let x = graph.input(TensorSpec::batched("x", DType::Fp32, [40])).expect("free name");
+    let (w, v) = (graph.initializer(waves([40, 30])), graph.initializer(waves([30, 30])));
+    let raw = graph.node(Domain::Onnx, "MatMul", &[x, w], vec![]);
+    let shares = graph.node(Domain::Onnx, "Softmax", &[raw], vec![Attribute::int("axis", 1)]);
+    let y = graph.node(Domain::Onnx, "MatMul", &[shares, v], vec![]);
+    graph.output(y, TensorSpec::batched("y", DType::Fp32, [30])).expect("free name");
+    let model = graph.finish().expect("a valid graph");
+    let rows = Tensors::new().with("x", waves([20, 40])).expect("one input");
+    let calibration = Calibration::new(onnx_runtime(), vec![rows]).expect("rows");
+    let pass = StaticInt8::new(StaticInt8Params::default(), calibration).expect("right parameters");
+    let applied = pass.apply(&model).expect("a model that fits");
+    assert_eq!(applied.changes.count("dense layers to int8"), 1);
+    assert_eq!(applied.changes.left_alone()[0].reason, "its activation is a softmax");
+}
+
+#[test]
+fn activations_that_are_no_numbers_are_named() {
+    let model = gemm(waves([40, 30]), Tensor::vector(vec![0.0_f32; 30]), vec![]);
+    let rows = Tensors::new().with("x", Tensor::new([1, 40], vec![f32::NAN; 40]).expect("40")).expect("one input");
+    let calibration = Calibration::new(onnx_runtime(), vec![rows]).expect("rows");
+    let pass = StaticInt8::new(StaticInt8Params::default(), calibration).expect("right parameters");
+    let error = pass.apply(&model).expect_err("NaN");
+    assert_eq!(error.to_string(), "an activation is NaN or infinite (value: NaN, tensor: x)");
+    let params = StaticInt8Params { method: RangeMethod::Percentile(2.0), ..Default::default() };
+    let calibration = Calibration::new(onnx_runtime(), vec![Tensors::new()]).expect("a batch");
+    assert_eq!(StaticInt8::new(params, calibration).expect_err("no share").kind(), ErrorKind::InvalidInput);
 }

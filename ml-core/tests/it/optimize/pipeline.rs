@@ -7,7 +7,8 @@ use ml_core::{
         graph::{Attribute, Domain, GraphBuilder},
     },
     optimize::{
-        AccuracyGate, Applied, Changes, Evaluation, Labels, Measure, Optimizer, Pass, RemoveDeadNodes, Verdict,
+        AccuracyGate, Applied, Changes, DynamicInt8, Evaluation, FoldConstants, Fp16, Labels, MagnitudePrune, Measure,
+        Optimizer, Pass, RemoveDeadNodes, ShrinkTrees, StructuredPrune, Verdict,
     },
     runtime::native::NativeRuntime,
     signature::TensorSpec,
@@ -122,6 +123,66 @@ fn a_report_prints_a_row_for_every_step_and_the_verdict() {
         ]
     );
     assert!(lines[0].starts_with("measured on 3 rows with native "), "{}", lines[0]);
+}
+
+/// Every pass that needs no data.
+fn passes() -> Vec<Arc<dyn Pass>> {
+    vec![
+        Arc::new(RemoveDeadNodes),
+        Arc::new(FoldConstants::new(Default::default())),
+        Arc::new(DynamicInt8::new(Default::default()).expect("right parameters")),
+        Arc::new(Fp16::new(Default::default())),
+        Arc::new(MagnitudePrune::new(Default::default()).expect("right parameters")),
+        Arc::new(StructuredPrune::new(Default::default()).expect("right parameters")),
+        Arc::new(ShrinkTrees::new(Default::default()).expect("right parameters")),
+    ]
+}
+
+#[test]
+fn passes_keep_the_signature_and_repeat() {
+    let others = crate::runtime::golden().into_iter().map(|(name, model, ..)| (name, model));
+    let own = ["mlp", "conv", "encoder"].map(|name| (name.to_owned(), super::model(name)));
+    for (name, model) in own.into_iter().chain(others) {
+        for pass in passes() {
+            let applied = match pass.apply(&model) {
+                Ok(applied) => applied,
+                // Some golden models import sets of operators before those that a pass writes.
+                Err(error) if error.kind() == ErrorKind::Unsupported => continue,
+                Err(error) => panic!("{name}, {}: {error:?}", pass.name()),
+            };
+            assert_eq!(applied.model.signature, model.signature, "{name}, {}", pass.name());
+            assert_eq!(pass.apply(&model).expect("as before"), applied, "{name}, {}", pass.name());
+        }
+    }
+}
+
+#[test]
+fn a_pass_that_breaks_its_contract_is_told() {
+    #[derive(Debug)]
+    struct Rename;
+    impl Pass for Rename {
+        fn name(&self) -> &'static str {
+            "rename"
+        }
+        fn apply(&self, _: &OnnxModel) -> Result<Applied> {
+            Ok(Applied { model: super::model("mlp"), changes: Changes::default() })
+        }
+    }
+    let error = Optimizer::new().with_pass(Rename).run(&line(2.0)).expect_err("another signature");
+    assert_eq!(error.kind(), ErrorKind::Internal);
+    assert_eq!(error.to_string(), "optimize: a pass changed the signature of the model (pass: rename)");
+}
+
+#[test]
+fn models_that_lie_about_themselves_are_refused_by_every_pass() {
+    let mut foreign = super::model("mlp");
+    foreign.signature = line(1.0).signature;
+    let mut cut = super::model("mlp");
+    cut.bytes.truncate(cut.bytes.len() / 2);
+    for pass in passes() {
+        assert_eq!(pass.apply(&foreign).expect_err("foreign").kind(), ErrorKind::InvalidInput, "{}", pass.name());
+        assert_eq!(pass.apply(&cut).expect_err("cut").kind(), ErrorKind::Corrupt, "{}", pass.name());
+    }
 }
 
 #[test]
