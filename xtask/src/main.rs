@@ -33,6 +33,10 @@ const OTHER_LIBRARIES: [(&str, &str, &str); 3] = [
     ("ORT_OLD_PATH", "onnxruntime", "1.23.2"),
 ];
 
+/// Packages that ship models which people run: a detector of file types, one of speech, and readers of text in pictures.
+const PACKAGES_WITH_MODELS: [(&str, &str); 3] =
+    [("magika", "1.0.3"), ("silero-vad", "6.2.3"), ("rapidocr-onnxruntime", "1.4.4")];
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
@@ -61,6 +65,12 @@ fn test() -> Result<()> {
     steps.export("ORT_DYLIB_PATH", ort_library(&python.packages()?)?);
     let node_tests = steps.call("node tests of ONNX", || python.unpack("onnx", ONNX_WITH_NODE_TESTS))?;
     steps.export("ONNX_NODE_TESTS", node_tests.join("onnx/backend/test/data/node"));
+    let with_models = |(package, version)| steps.call(package, || python.unpack(package, version));
+    let real_models = PACKAGES_WITH_MODELS.into_iter().map(with_models).collect::<Result<Vec<_>>>()?;
+    steps.export(
+        "ONNX_REAL_MODELS",
+        std::env::join_paths(real_models).map_err(|error| Failure::new(error.to_string()))?,
+    );
     if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         for (variable, package, version) in OTHER_LIBRARIES {
             let packages = steps.call(package, || python.unpack(package, version))?;

@@ -19,6 +19,8 @@ mod own_process;
 mod provider;
 #[cfg(all(unix, feature = "ort", feature = "quarantine"))]
 mod quarantine;
+#[cfg(feature = "ort")]
+mod real_models;
 mod runtime;
 #[cfg(feature = "ort")]
 mod runtime_ort;

@@ -1,8 +1,8 @@
 //! Outputs that are declared other than they are: one label however many rows, one number however many targets.
 
-use super::{ImportOptions, batch, made_up};
+use super::{FREE_LENGTHS, ImportOptions, batch, made_up};
 use crate::{
-    Error, ErrorKind, InferenceRuntime, Result,
+    Error, ErrorKind, InferenceRuntime as _, Model, Result,
     onnx::{
         OnnxModel, check,
         graph::value_info,
@@ -102,8 +102,11 @@ fn observe(model: &ModelProto, inputs: &[TensorSpec], options: &ImportOptions) -
     }
     let probe = OnnxModel::from_bytes(probe.encode_to_vec())?;
     let seen = options.runtimes.iter().find_map(|runtime| {
-        let [two, three] = [2, 3].map(|rows| shapes(&**runtime, &probe, inputs, rows));
-        Some((two?, three?))
+        let loaded = runtime.load(&probe, &LoadOptions::default()).ok()?.model;
+        FREE_LENGTHS.into_iter().find_map(|free| {
+            let [two, three] = [2, 3].map(|rows| shapes(&*loaded, inputs, rows, free));
+            Some((two?, three?))
+        })
     });
     let Some((two, three)) = seen else { return Ok(None) };
     let batch = batch(inputs);
@@ -121,18 +124,12 @@ fn observe(model: &ModelProto, inputs: &[TensorSpec], options: &ImportOptions) -
     found.collect::<Result<_>>().map(Some)
 }
 
-fn shapes(
-    runtime: &dyn InferenceRuntime,
-    probe: &OnnxModel,
-    inputs: &[TensorSpec],
-    rows: usize,
-) -> Option<Vec<Vec<usize>>> {
-    // Other lengths that are free are neither of the numbers of rows, so that no one is taken for the other.
-    let inputs = made_up(inputs, rows, 5).ok()??;
-    let outputs = runtime.load(probe, &LoadOptions::default()).ok()?.model.predict(&inputs).ok()?;
+/// The shapes that a probe gives.
+fn shapes(probe: &dyn Model, inputs: &[TensorSpec], rows: usize, free: usize) -> Option<Vec<Vec<usize>>> {
+    let outputs = probe.predict(&made_up(inputs, rows, free).ok()??).ok()?;
     let shape = |spec: &TensorSpec| {
         let shape = outputs.get(&spec.name)?.values::<i64>().ok()?;
         shape.iter().map(|length| usize::try_from(*length).ok()).collect()
     };
-    probe.signature.outputs().iter().map(shape).collect()
+    probe.signature().outputs().iter().map(shape).collect()
 }
