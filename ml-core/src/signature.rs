@@ -167,8 +167,7 @@ fn check(specs: &[TensorSpec], tensors: &Tensors) -> Result<()> {
             .with("tensor", name.escape_debug())
             .with("expected", specs.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>().join(", ")));
     }
-    // Few dimensions have names, so a list is quicker than a map.
-    let mut bound: Vec<(&str, usize)> = Vec::new();
+    let mut bound = Bound::default();
     for spec in specs {
         let tensor = tensors.require(&spec.name)?;
         if tensor.dtype() != spec.dtype {
@@ -182,7 +181,30 @@ fn check(specs: &[TensorSpec], tensors: &Tensors) -> Result<()> {
     Ok(())
 }
 
-fn check_shape<'a>(spec: &'a TensorSpec, tensor: &Tensor, bound: &mut Vec<(&'a str, usize)>) -> Result<()> {
+/// The lengths of named dimensions. Few have names, so a list is quicker than a map; most often it is only the batch, which
+/// takes no memory.
+#[derive(Default)]
+struct Bound<'a> {
+    first: Option<(&'a str, usize)>,
+    others: Vec<(&'a str, usize)>,
+}
+
+impl<'a> Bound<'a> {
+    /// The length that the name has: this one, unless it had another before.
+    fn bind(&mut self, name: &'a str, length: usize) -> usize {
+        let (first, of_first) = *self.first.get_or_insert((name, length));
+        if first == name {
+            return of_first;
+        }
+        let known = self.others.iter().find(|(known, _)| *known == name);
+        known.map(|(_, known)| *known).unwrap_or_else(|| {
+            self.others.push((name, length));
+            length
+        })
+    }
+}
+
+fn check_shape<'a>(spec: &'a TensorSpec, tensor: &Tensor, bound: &mut Bound<'a>) -> Result<()> {
     let differs = || {
         Error::invalid_input("a tensor has another shape")
             .with("tensor", &spec.name)
@@ -199,11 +221,12 @@ fn check_shape<'a>(spec: &'a TensorSpec, tensor: &Tensor, bound: &mut Vec<(&'a s
         match dim {
             Dim::Fixed(fixed) if *fixed != length => return Err(differs()),
             Dim::Fixed(_) => {}
-            Dim::Named(name) => match bound.iter().find(|(known, _)| known == name) {
-                Some((_, known)) if *known != length => return Err(differs().with(BATCH, known)),
-                Some(_) => {}
-                None => bound.push((name, length)),
-            },
+            Dim::Named(name) => {
+                let known = bound.bind(name, length);
+                if known != length {
+                    return Err(differs().with(BATCH, known));
+                }
+            }
         }
     }
     Ok(())

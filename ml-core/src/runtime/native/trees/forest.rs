@@ -103,7 +103,7 @@ impl<T: Real> Forest<T> {
         let one_each = one_target_each(&layout).filter(|_| matches!(aggregate, Aggregate::Sum | Aggregate::Average));
         let bits = level
             .zip(T::single_layout(&layout))
-            .and_then(|(level, layout)| Bits::new(layout, level, one_each.is_some()));
+            .and_then(|(level, layout)| Bits::new(layout, level, one_each.as_deref()));
         let way = match bits {
             Some(bits) if bits.takes_single_rows() => Way::Bits(Box::new(bits), None),
             Some(bits) => Way::Bits(Box::new(bits), Some(Walk::new(&layout))),

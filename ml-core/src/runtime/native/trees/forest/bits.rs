@@ -38,7 +38,9 @@ pub(super) struct Bits {
     pub(super) masks: Vec<[u32; TREES]>,
     /// For tests of equality, of which trees it is the last value to compare with: only then the mask counts.
     pub(super) ends: Vec<u16>,
-    pub(super) payload: Payload,
+    /// The target that all trees are for, if there is one.
+    single: Option<usize>,
+    payload: Payload,
 }
 
 /// What a leaf stands for, for `words` words of leaves a tree; trees fill up the last group.
@@ -82,7 +84,7 @@ pub(super) struct Tree {
 
 impl Bits {
     /// Nothing for trees that are too large, which are quicker to walk.
-    pub(super) fn new(layout: &Layout<f32>, level: Level, weighted: bool) -> Option<Self> {
+    pub(super) fn new(layout: &Layout<f32>, level: Level, of_trees: Option<&[u32]>) -> Option<Self> {
         let mut grown = Vec::with_capacity(layout.roots.len());
         let mut columns = Columns::default();
         for &root in &layout.roots {
@@ -100,7 +102,9 @@ impl Bits {
             column_in_row: Vec::new(),
             masks: Vec::new(),
             ends: Vec::new(),
-            payload: if weighted { Payload::Weights(Vec::new()) } else { Payload::Leaves(Vec::new()) },
+            single: of_trees
+                .and_then(|targets| targets.iter().all(|target| *target == targets[0]).then(|| targets[0] as usize)),
+            payload: if of_trees.is_some() { Payload::Weights(Vec::new()) } else { Payload::Leaves(Vec::new()) },
         };
         for group in grown.chunks(TREES) {
             bits.push(group, layout);
@@ -148,7 +152,10 @@ impl Bits {
             return done;
         }
         let rows = values.chunks_exact(width).zip(scores.chunks_exact_mut(targets)).skip(done);
-        rows.for_each(|(row, scores)| simd::sum_row(self, weights, &self.row(row), of_trees, scores));
+        rows.for_each(|(row, scores)| {
+            let scores = if let Some(target) = self.single { &mut scores[target..=target] } else { scores };
+            simd::sum_row(self, weights, &self.row(row), of_trees, scores);
+        });
         values.len() / width
     }
 

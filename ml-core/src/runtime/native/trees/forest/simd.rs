@@ -112,7 +112,7 @@ pub(super) fn visit_rows(bits: &Bits, lanes: usize, columns: &[f32], visit: impl
     }
 }
 
-/// Adds the weights of the leaves of one row to its sums, of which there is one a target.
+/// Adds the weights of the leaves of one row to its sums: one a target, or one where all trees are for the same.
 #[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "instructions that not every processor has"))]
 pub(super) fn sum_row(bits: &Bits, weights: &[f32], row: &Row, targets: &[u32], sums: &mut [f32]) {
     match bits.level.0 {

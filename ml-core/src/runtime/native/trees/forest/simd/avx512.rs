@@ -103,31 +103,37 @@ fn visit_vectors<const R: usize, const W: usize>(bits: &Bits, columns: &[f32], m
 #[target_feature(enable = "avx512f,avx512cd,avx512bw,avx512dq,avx512vl,lzcnt")]
 fn sum_trees<const W: usize>(bits: &Bits, weights: &[f32], row: &Row, targets: &[u32], sums: &mut [f32]) {
     let groups = weights.as_chunks::<32>().0.as_chunks::<W>().0.as_chunks::<TREES>().0;
-    let mut sum = |leaves: &[u32; TREES], group: usize| {
-        let weights = &groups[group];
-        let weight = |lane: usize| weights[lane].as_flattened()[leaves[lane] as usize % (W * 32)];
-        if let [sum] = sums {
+    let weight = |weights: &[[[f32; 32]; W]; TREES], leaves: &[u32; TREES], lane: usize| {
+        weights[lane].as_flattened()[leaves[lane] as usize % (W * 32)]
+    };
+    let mut leaves = [0; TREES];
+    if let [single] = sums {
+        // A group's sum waits for its leaves; meanwhile the next group is under way.
+        let (mut sum, mut before) = (*single, None);
+        let add = |sum: &mut f32, weights: &[[[f32; 32]; W]; TREES], leaves: &[u32; TREES]| {
             // Trees that fill up the group weigh nothing.
             for lane in 0..TREES {
-                *sum += weight(lane);
+                *sum += weight(weights, leaves, lane);
             }
-        } else {
-            for (lane, target) in targets[group * TREES..].iter().take(TREES).enumerate() {
-                sums[*target as usize] += weight(lane);
+        };
+        for (group, weights) in bits.groups.iter().zip(groups) {
+            let next = leaves_of_trees::<W>(bits, group, row);
+            if let Some(weights) = before.replace(weights) {
+                add(&mut sum, weights, &leaves);
             }
+            store_bits(&mut leaves, next);
         }
-    };
-    // A group's sum waits for its leaves; meanwhile the next group is under way.
-    let mut leaves = [0; TREES];
-    for (at, group) in bits.groups.iter().enumerate() {
-        let next = leaves_of_trees::<W>(bits, group, row);
-        if at > 0 {
-            sum(&leaves, at - 1);
+        if let Some(weights) = before {
+            add(&mut sum, weights, &leaves);
         }
-        store_bits(&mut leaves, next);
+        *single = sum;
+        return;
     }
-    if let Some(last) = bits.groups.len().checked_sub(1) {
-        sum(&leaves, last);
+    for ((group, weights), targets) in bits.groups.iter().zip(groups).zip(targets.chunks(TREES)) {
+        store_bits(&mut leaves, leaves_of_trees::<W>(bits, group, row));
+        for (lane, target) in targets.iter().enumerate() {
+            sums[*target as usize] += weight(weights, &leaves, lane);
+        }
     }
 }
 
