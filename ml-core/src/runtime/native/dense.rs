@@ -1,5 +1,7 @@
 //! Products of matrices: `Gemm`, `MatMul`.
 
+mod panels;
+
 use super::{
     broadcast::Broadcast,
     element::{Number, Scalar, Wide, dispatch},
@@ -8,6 +10,7 @@ use super::{
     node::Node,
 };
 use crate::{Error, Result, Tensor, tensor::DType};
+use panels::Panels;
 use std::marker::PhantomData;
 
 /// Multiplications of one product by row. A small file can declare any number.
@@ -172,8 +175,8 @@ pub(super) struct Dense {
 enum Weights {
     /// Those of an output together: for few outputs.
     ByOutput(Vec<f32>),
-    /// Those of a column together, so that many outputs are summed side by side.
-    ByColumn(Vec<f32>),
+    /// Those of a column together, so that many outputs are summed side by side. They have the bias.
+    Panels(Panels),
 }
 
 /// Outputs that are summed side by side rather than one after the other.
@@ -190,7 +193,7 @@ impl Dense {
                 .with("weights", by_output.len()));
         }
         let weights = if outputs >= MANY {
-            Weights::ByColumn(transposed(by_output, columns))
+            Weights::Panels(Panels::new(by_output, &bias, columns))
         } else {
             Weights::ByOutput(by_output.to_vec())
         };
@@ -203,23 +206,15 @@ impl Dense {
 
     /// Appends the outputs of every row.
     pub(super) fn extend(&self, rows: usize, values: &[f32], out: &mut Vec<f32>) {
+        let weights = match &self.weights {
+            Weights::ByOutput(weights) => weights,
+            Weights::Panels(panels) => return panels.extend(rows, values, out),
+        };
         out.reserve(rows * self.outputs());
         for row in 0..rows {
             let row = &values[row * self.columns..(row + 1) * self.columns];
-            match &self.weights {
-                Weights::ByOutput(weights) => {
-                    for (output, bias) in self.bias.iter().enumerate() {
-                        out.push(dot(row, &weights[output * self.columns..(output + 1) * self.columns]) + bias);
-                    }
-                }
-                Weights::ByColumn(weights) => {
-                    let start = out.len();
-                    out.extend_from_slice(&self.bias);
-                    let sums = &mut out[start..];
-                    for (value, weights) in row.iter().zip(weights.chunks_exact(sums.len())) {
-                        sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += value * weight);
-                    }
-                }
+            for (output, bias) in self.bias.iter().enumerate() {
+                out.push(dot(row, &weights[output * self.columns..(output + 1) * self.columns]) + bias);
             }
         }
     }
