@@ -3,7 +3,7 @@
 use super::{
     Applied, Changes, Pass,
     network::{self, Network, cast, node, pass_over},
-    quantize::{Channels, Codes},
+    quantize::{Channels, Codes, ScaledCodes},
 };
 use crate::{
     Error, Result, Tensor,
@@ -97,6 +97,7 @@ impl Pass for DynamicInt8 {
             changes: Changes::default(),
             activations: HashMap::new(),
             weights: HashMap::new(),
+            tables: HashMap::new(),
         };
         for node in nodes {
             let named = |error: Error| error.with("node", network::label(&node));
@@ -142,8 +143,16 @@ fn tables(network: &Network) -> HashSet<String> {
 #[derive(Debug, Clone)]
 struct Weight {
     codes: String,
-    zero_points: String,
     scales: String,
+}
+
+/// A table that has been converted.
+#[derive(Debug, Clone)]
+struct Table {
+    codes: String,
+    scales: String,
+    /// What one of the scales' codes stands for.
+    unit: String,
 }
 
 /// A quantized activation.
@@ -163,6 +172,7 @@ struct Conversion<'a> {
     activations: HashMap<String, Activation>,
     /// By name, whether it is transposed, and the factor on it.
     weights: HashMap<(String, bool, u32), Weight>,
+    tables: HashMap<String, Table>,
 }
 
 impl Conversion<'_> {
@@ -227,7 +237,8 @@ impl Conversion<'_> {
         let floats = self.network.fresh(&format!("{y}_floats"));
         let scale = self.network.fresh(&format!("{y}_scale"));
         self.nodes.extend([
-            node("MatMulInteger", [&x.codes, &weight.codes, &x.zero_point, &weight.zero_points], [&sums]),
+            // Weights without zero points are symmetric: a list of zeros would be read at every call.
+            node("MatMulInteger", [&x.codes, &weight.codes, &x.zero_point], [&sums]),
             cast(&sums, &floats, DataType::Float),
             node("Mul", [&x.scale, &weight.scales], [&scale]),
             node("Mul", [floats.as_str(), &scale], [y]),
@@ -285,9 +296,6 @@ impl Conversion<'_> {
             .map_err(|error| error.with("tensor", name.escape_debug()))?;
         let weight = Weight {
             codes: self.network.add_constant(&format!("{name}_int8"), &Tensor::new([rows, columns], coded.codes)?),
-            zero_points: self
-                .network
-                .add_constant(&format!("{name}_zero_points"), &Tensor::new([columns], vec![0_i8; columns])?),
             scales: self.network.add_constant(&format!("{name}_scales"), &Tensor::new([columns], coded.scales)?),
         };
         self.weights.insert(key, weight.clone());
@@ -295,52 +303,54 @@ impl Conversion<'_> {
         Ok(Some(weight))
     }
 
-    /// Rows of the table as codes, times their scales.
+    /// Rows of the table as codes, times their scales, which are codes themselves: a table has many rows.
     fn gather(&mut self, of: &NodeProto) -> Result<()> {
         let ([table, rows], [y]) = (of.input.as_slice(), of.output.as_slice()) else {
             return Err(Error::corrupt("the operator takes two inputs and gives one output"));
         };
-        let key = (table.clone(), false, 0);
-        let weight = match self.weights.get(&key) {
-            Some(known) => known.clone(),
-            None => {
-                let Some((shape, values)) = self.network.floats(table)? else {
-                    return Err(Error::internal("a table is no constant of single precision"));
-                };
-                let &[count, width] = shape.as_slice() else {
-                    return Err(Error::internal("a table is no matrix"));
-                };
-                if values.len() < self.params.min_elements {
-                    pass_over(&mut self.changes, of, "its table is small");
-                    self.nodes.push(of.clone());
-                    return Ok(());
-                }
-                let coded = Codes::of(&values, Channels::Rows { rows: count, width }, 127)
-                    .map_err(|error| error.with("tensor", table.escape_debug()))?;
-                let weight = Weight {
-                    codes: self
-                        .network
-                        .add_constant(&format!("{table}_int8"), &Tensor::new([count, width], coded.codes)?),
-                    zero_points: String::new(),
-                    scales: self
-                        .network
-                        .add_constant(&format!("{table}_scales"), &Tensor::new([count, 1], coded.scales)?),
-                };
-                self.weights.insert(key, weight.clone());
-                weight
-            }
+        let Some(weight) = self.table(of, table)? else {
+            self.nodes.push(of.clone());
+            return Ok(());
         };
         self.changes.add("embeddings to int8", 1);
-        let codes = self.network.fresh(&format!("{y}_codes"));
-        let floats = self.network.fresh(&format!("{y}_floats"));
-        let scales = self.network.fresh(&format!("{y}_scales"));
+        let names = ["codes", "floats", "scale_codes", "scale_floats", "scales"];
+        let [codes, floats, scale_codes, scale_floats, scales] =
+            names.map(|name| self.network.fresh(&format!("{y}_{name}")));
         self.nodes.extend([
             node("Gather", [&weight.codes, rows], [&codes]),
             cast(&codes, &floats, DataType::Float),
-            node("Gather", [&weight.scales, rows], [&scales]),
+            node("Gather", [&weight.scales, rows], [&scale_codes]),
+            cast(&scale_codes, &scale_floats, DataType::Float),
+            node("Mul", [&scale_floats, &weight.unit], [&scales]),
             node("Mul", [&floats, &scales], [y]),
         ]);
         Ok(())
+    }
+
+    /// The codes of a table; none, with a reason in the report, when it stays as it is.
+    fn table(&mut self, of: &NodeProto, name: &str) -> Result<Option<Table>> {
+        if let Some(known) = self.tables.get(name) {
+            return Ok(Some(known.clone()));
+        }
+        let Some((shape, values)) = self.network.floats(name)? else {
+            return Err(Error::internal("a table is no constant of single precision"));
+        };
+        let &[rows, width] = shape.as_slice() else {
+            return Err(Error::internal("a table is no matrix"));
+        };
+        if values.len() < self.params.min_elements {
+            pass_over(&mut self.changes, of, "its table is small");
+            return Ok(None);
+        }
+        let coded = ScaledCodes::of(&values, Channels::Rows { rows, width }, 127)
+            .map_err(|error| error.with("tensor", name.escape_debug()))?;
+        let table = Table {
+            codes: self.network.add_constant(&format!("{name}_int8"), &Tensor::new([rows, width], coded.codes)?),
+            scales: self.network.add_constant(&format!("{name}_scales"), &Tensor::new([rows, 1], coded.scales)?),
+            unit: self.network.add_constant(&format!("{name}_unit"), &Tensor::new([], vec![coded.unit])?),
+        };
+        self.tables.insert(name.to_owned(), table.clone());
+        Ok(Some(table))
     }
 }
 

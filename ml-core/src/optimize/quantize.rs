@@ -52,9 +52,9 @@ impl Codes {
             *scale = scale.max(weight.abs());
         }
         for scale in &mut scales {
-            // A channel of zeros, or of numbers too small to divide, has codes of zero whatever its scale.
+            // A channel of zeros has codes of zero whatever its scale; numbers too small to divide are zero nearly.
             let first = *scale / limit;
-            *scale = if first >= f32::MIN_POSITIVE { first } else { 1.0 };
+            *scale = first.max(f32::MIN_POSITIVE);
         }
         for _ in 0..2 {
             let mut products = vec![(0.0_f64, 0.0_f64); scales.len()];
@@ -73,6 +73,32 @@ impl Codes {
         let code = |(at, weight): (usize, &f32)| small(nearest(*weight, scales[channels.of(at)], limit));
         let codes = weights.iter().enumerate().map(code).collect();
         Ok(Self { codes, scales })
+    }
+}
+
+/// Codes of weights whose scales have codes as well: weight ≈ code × scale code × unit.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ScaledCodes {
+    pub(super) codes: Vec<i8>,
+    /// One a channel.
+    pub(super) scales: Vec<u8>,
+    pub(super) unit: f32,
+}
+
+impl ScaledCodes {
+    /// Codes within `±limit` for scales that are the next whole multiples of one 255th of the largest: codes are fitted to
+    /// them, so a scale a little too large costs a little resolution and is no error of its own.
+    pub(super) fn of(weights: &[f32], channels: Channels, limit: i8) -> Result<Self> {
+        let Codes { scales, .. } = Codes::of(weights, channels, limit)?;
+        let largest = scales.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+        let unit = (largest / 255.0).max(f32::MIN_POSITIVE);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a byte")]
+        let scales: Vec<u8> = scales.iter().map(|scale| (scale / unit).ceil().clamp(1.0, 255.0) as u8).collect();
+        let code = |(at, weight): (usize, &f32)| {
+            small(nearest(*weight, f32::from(scales[channels.of(at)]) * unit, f32::from(limit)))
+        };
+        let codes = weights.iter().enumerate().map(code).collect();
+        Ok(Self { codes, scales, unit })
     }
 }
 
@@ -133,6 +159,20 @@ mod tests {
     }
 
     #[test]
+    fn coded_scales_cost_little_more_than_their_own_rounding() {
+        let mut random = crate::Seed::new(5).stream("table");
+        // Rows of very different size, as rare and common words have.
+        let weights: Vec<f32> =
+            (0..40 * 64).map(|at| single((random.next_f64() - 0.5) * f64::from(1 + at / 64 % 8))).collect();
+        let channels = Channels::Rows { rows: 40, width: 64 };
+        let fitted = Codes::of(&weights, channels, 127).expect("finite");
+        let ScaledCodes { codes, scales, unit } = ScaledCodes::of(&weights, channels, 127).expect("finite");
+        let coded = Codes { codes, scales: scales.iter().map(|scale| f32::from(*scale) * unit).collect() };
+        let (least, got) = (squared_error(&weights, channels, &fitted), squared_error(&weights, channels, &coded));
+        assert!(got < least * 1.1, "{got} where {least} is the least");
+    }
+
+    #[test]
     fn whole_multiples_of_one_scale_are_exact() {
         let codes = Codes::of(&[127.0, -64.0, 0.5, 0.0], Channels::Columns(2), 127).expect("finite");
         assert_eq!(codes.codes, [127, -127, 1, 0]);
@@ -140,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_and_the_smallest_numbers_have_a_scale_that_is_finite() {
+    fn zeros_and_the_smallest_numbers_have_a_scale_that_can_be_divided_by() {
         let codes = Codes::of(&[0.0, 1e-44, 0.0, -1e-45], Channels::Columns(2), 127).expect("finite");
         assert!(codes.scales.iter().all(|scale| scale.is_normal()), "{:?}", codes.scales);
         assert_eq!(codes.codes, [0; 4]);
