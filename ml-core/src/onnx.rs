@@ -10,10 +10,12 @@ pub(crate) mod check;
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 pub(crate) mod proto;
 pub(crate) mod tensor;
+pub(crate) mod unzip;
 mod weight;
 
 use crate::{Result, Signature};
 use bytes::Bytes;
+use prost::Message as _;
 
 /// An ONNX model and the signature it is called with.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +31,10 @@ impl OnnxModel {
     ///
     /// A first dimension without a name is taken as the [batch](crate::signature::BATCH), as exporters leave it; another
     /// dimension without a name gets one of its own.
+    ///
+    /// An output that `ZipMap` makes, a map from class to probability for each row, becomes the `FP32` tensor it was made
+    /// from: of shape `[batch, classes]`, with the classes in the order of the map's labels. Only then do the bytes differ
+    /// from those given.
     ///
     /// ```
     /// use ml_core::{ErrorKind, onnx::OnnxModel};
@@ -46,8 +52,11 @@ impl OnnxModel {
     /// hold once they are decoded, which a hostile file asks for in a few megabytes; a large graph has some ten thousand
     /// nodes and takes a tenth of that. Numbers take up to eight times their bytes, and raw bytes are not copied.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<Self> {
-        let bytes = bytes.into();
-        let signature = check::signature(&check::decode(&bytes)?)?;
-        Ok(Self { bytes, signature })
+        let mut bytes = bytes.into();
+        let mut model = check::decode(&bytes)?;
+        if !unzip::unzip(&mut model)?.is_empty() {
+            bytes = model.encode_to_vec().into();
+        }
+        Ok(Self { bytes, signature: check::signature(&model)? })
     }
 }

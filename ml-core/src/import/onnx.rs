@@ -8,12 +8,12 @@ use crate::{
     bundle::BundleBuilder,
     onnx::{
         OnnxModel, check,
-        graph::value_info,
         proto::{
-            AttributeProto, ModelProto, NodeProto, OperatorSetIdProto,
+            ModelProto,
             tensor_shape_proto::{Dimension, dimension},
             type_proto,
         },
+        unzip,
     },
     runtime::LoadOptions,
     signature::{Dim, TensorSpec},
@@ -26,7 +26,7 @@ pub(super) fn import(bytes: Bytes, options: &ImportOptions) -> Result<Import> {
     let mut proto = check::decode(&bytes)?;
     let version = format!("{} {}", proto.producer_name(), proto.producer_version()).trim().escape_debug().to_string();
     let mut notes = without_unknown_lengths(&mut proto)?;
-    notes.extend(without_zip_maps(&mut proto)?);
+    notes.extend(unzip::unzip(&mut proto)?);
     notes.extend(outputs::mend(&mut proto, options)?);
     let mended = !notes.is_empty();
     let model = OnnxModel::from_bytes(if mended { proto.encode_to_vec().into() } else { bytes })?;
@@ -57,60 +57,6 @@ fn without_unknown_lengths(model: &mut ModelProto) -> Result<Vec<String>> {
         }
     }
     Ok(notes)
-}
-
-/// Turns maps from class to probability, one a row, back into the tensor that they were made from.
-fn without_zip_maps(model: &mut ModelProto) -> Result<Vec<String>> {
-    let ModelProto { graph, opset_import, .. } = model;
-    let graph = graph.as_mut().ok_or_else(|| Error::corrupt("the model has no graph"))?;
-    let mut notes = Vec::new();
-    for at in 0..graph.node.len() {
-        let node = &graph.node[at];
-        if (node.op_type(), node.domain()) != ("ZipMap", "ai.onnx.ml") {
-            continue;
-        }
-        let (Some(input), Some(output)) = (node.input.first().cloned(), node.output.first().cloned()) else {
-            return Err(Error::corrupt("a map has no input or output").with("node", node.name().escape_debug()));
-        };
-        let (classes, listed) = classes(node);
-        let read = graph.node.iter().any(|other| other.input.contains(&output));
-        let Some(declared) = graph.output.iter_mut().find(|declared| *declared.name() == *output) else { continue };
-        // What takes the maps apart again is left to runtimes that know both.
-        if read || classes == 0 {
-            continue;
-        }
-        *declared = value_info(&TensorSpec::batched(&output, DType::Fp32, [classes]));
-        notes.push(format!(
-            "output {} was a map a row: it is a tensor with a column each for {listed}",
-            output.escape_debug()
-        ));
-        graph.node[at] = NodeProto {
-            name: graph.node[at].name.clone(),
-            op_type: Some("Identity".into()),
-            input: vec![input],
-            output: vec![output],
-            ..NodeProto::default()
-        };
-    }
-    if !notes.is_empty() && !opset_import.iter().any(|set| matches!(set.domain(), "" | "ai.onnx")) {
-        opset_import.push(OperatorSetIdProto { domain: Some(String::new()), version: Some(13) });
-    }
-    Ok(notes)
-}
-
-/// How many classes a map has, and some of them.
-fn classes(node: &NodeProto) -> (usize, String) {
-    const SHOWN: usize = 8;
-    let of = |name: &str| node.attribute.iter().find(|attribute| attribute.name() == name);
-    let shown = |attribute: &AttributeProto| {
-        let ints = attribute.ints.iter().map(ToString::to_string);
-        let texts = attribute.strings.iter().map(|text| text.escape_ascii().to_string());
-        let count = attribute.ints.len().max(attribute.strings.len());
-        let list = ints.chain(texts).take(SHOWN).collect::<Vec<_>>().join(", ");
-        (count, if count > SHOWN { format!("{list} and {} more", count - SHOWN) } else { list })
-    };
-    let lists = ["classlabels_int64s", "classlabels_strings"].into_iter().filter_map(of).map(shown);
-    lists.max_by_key(|(count, _)| *count).unwrap_or_default()
 }
 
 /// Keeps what the first runtime that runs the model gives for two made-up rows, as golden rows.

@@ -10,6 +10,7 @@ mod constant;
 mod dense;
 mod element;
 mod encode;
+mod extent;
 mod feature;
 mod function;
 mod gather;

@@ -49,6 +49,21 @@ mod golden_models {
         use super::*;
         ml_core::model_conformance!(async { (golden_subject("casts"), ()) });
     }
+
+    mod vectors {
+        use super::*;
+        ml_core::model_conformance!(async { (golden_subject("vectors"), ()) });
+    }
+
+    mod boosting_with_zipmap {
+        use super::*;
+        ml_core::model_conformance!(async { (golden_subject("boosting_zipmap"), ()) });
+    }
+
+    mod polynomials {
+        use super::*;
+        ml_core::model_conformance!(async { (golden_subject("polynomials"), ()) });
+    }
 }
 
 #[derive(Deserialize)]
@@ -62,7 +77,7 @@ struct Case<'a> {
 
 /// Name, model, inputs and the outputs of ONNX Runtime.
 pub(crate) fn golden() -> Vec<(String, OnnxModel, Tensors, Tensors)> {
-    [golden_of("runtime"), golden_of("trees")].concat()
+    ["runtime", "trees", "operators", "pipelines"].into_iter().flat_map(golden_of).collect()
 }
 
 /// Those that one generator writes.
@@ -212,7 +227,8 @@ proptest! {
         model in any::<prop::sample::Index>(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
-        let mut models: Vec<Vec<u8>> = golden_of("runtime").iter().map(|(_, model, ..)| model.bytes.to_vec()).collect();
+        let models = ["runtime", "operators", "pipelines"].into_iter().flat_map(golden_of);
+        let mut models: Vec<Vec<u8>> = models.map(|(_, model, ..)| model.bytes.to_vec()).collect();
         models.push(classifier().bytes.to_vec());
         let mut bytes = models.swap_remove(model.index(models.len()));
         for (at, byte) in changes {

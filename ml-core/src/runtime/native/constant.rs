@@ -2,8 +2,9 @@
 
 use super::{
     element::{Scalar, Wide, dispatch, for_scalars},
-    kernel::Lowered,
-    length::Type,
+    extent::Extent,
+    kernel::{Frame, Kernel, Lowered, Slot},
+    length::{Length, Type},
     node::Node,
 };
 use crate::{
@@ -47,23 +48,20 @@ pub(super) fn constant(node: &Node<'_>) -> Result<Lowered> {
 pub(super) fn constant_of_shape(node: &Node<'_>) -> Result<Lowered> {
     let attributes = node.attributes(&["value"])?;
     node.at_most(1)?;
-    let lengths = node.constant_ints(0)?.ok_or_else(|| Error::corrupt("the operator lacks an input"))?;
-    let shape = lengths
-        .iter()
-        .map(|&length| usize::try_from(length).map_err(|_| Error::corrupt("a dimension is negative")))
-        .collect::<Result<Vec<_>>>()?;
+    let lengths = node.extents(0)?.ok_or_else(|| Error::corrupt("the operator lacks an input"))?;
+    let shape = lengths.into_iter().map(Extent::length).collect::<Result<Vec<_>>>()?;
     let value = match attributes.tensor("value")? {
         Some(value) if value.len() == 1 => value,
         Some(_) => return Err(Error::corrupt("the operator takes a single value")),
         None => Tensor::vector(vec![0.0_f32]),
     };
-    let of = Type::fixed(value.dtype(), &shape);
+    let of = Type::new(value.dtype(), shape);
     of.check()?;
-    let count = of.len()?.count();
-    let data = for_scalars!(value.dtype(), T => {
-        T::wrap(vec![value.values::<T>()?.first().copied().unwrap_or_default(); count])
-    })?;
-    Ok(Lowered::Constants(vec![Tensor::from_data(shape, data)?]))
+    let count = of.len()?;
+    for_scalars!(value.dtype(), T => {
+        let value = value.values::<T>()?.first().copied().unwrap_or_default();
+        Lowered::step(Fill { value, count }, [of]).reading(0)
+    })
 }
 
 /// Ones on a diagonal of a matrix of the shape of the input.
@@ -106,4 +104,20 @@ fn sequence<T: super::element::Number>(start: T, limit: T, step: T) -> Result<Te
     }
     let count = u64::from_wide(Wide::Float(count));
     Ok(T::wrap((0..count).map(|at| start.add(step.mul(T::from_wide(Wide::Uint(at))))).collect()))
+}
+
+/// One value so many times.
+#[derive(Debug)]
+struct Fill<T> {
+    value: T,
+    count: Length,
+}
+
+impl<T: Scalar> Kernel for Fill<T> {
+    fn run(&self, frame: &mut Frame<'_>, _: &[Slot], outputs: &[Slot]) -> Result<()> {
+        let mut out = frame.take_cleared(outputs[0]);
+        out.resize(self.count.at(frame.rows), self.value);
+        frame.put(outputs[0], out);
+        Ok(())
+    }
 }

@@ -78,7 +78,7 @@ impl Kernel for Transformed {
     fn run(&self, frame: &mut Frame<'_>, inputs: &[Slot], outputs: &[Slot]) -> Result<()> {
         let mut out = frame.take_cleared(outputs[0]);
         self.dense.extend(self.rows.at(frame.rows), frame.values(inputs[0]), &mut out);
-        out.chunks_exact_mut(self.dense.outputs()).for_each(|row| self.transform.apply(row));
+        out.chunks_exact_mut(self.dense.outputs()).for_each(|row| self.transform.apply_to_sums(row));
         frame.put(outputs[0], out);
         Ok(())
     }
@@ -104,7 +104,7 @@ impl Kernel for Classifier {
             });
         } else {
             self.labels.write(frame, outputs[0], scores.chunks_exact(self.dense.outputs()).map(greatest));
-            scores.chunks_exact_mut(self.dense.outputs()).for_each(|row| self.transform.apply(row));
+            scores.chunks_exact_mut(self.dense.outputs()).for_each(|row| self.transform.apply_to_sums(row));
         }
         frame.put(outputs[1], scores);
         Ok(())

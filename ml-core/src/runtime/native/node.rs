@@ -1,6 +1,7 @@
 //! A node as the operator families read it: operands resolved, attributes by name and type.
 
 use super::{
+    extent::Extent,
     kernel::Slot,
     length::{Length, Type},
 };
@@ -22,6 +23,8 @@ pub(super) struct Operand {
     pub(super) of: Type,
     /// The value itself, where it is the same in every call.
     pub(super) constant: Option<Arc<Tensor>>,
+    /// The elements, where they are whole numbers that are known but for the rows of the call.
+    pub(super) extents: Option<Arc<[Extent]>>,
 }
 
 #[derive(Debug)]
@@ -117,6 +120,14 @@ impl<'a> Node<'a> {
                 _ => Ok(tensor.values::<i64>().map_err(wrong)?.to_vec()),
             })
             .transpose()
+    }
+
+    /// [`Node::constant_ints`] that may depend on the rows of the call.
+    pub(super) fn extents(&self, index: usize) -> Result<Option<Vec<Extent>>> {
+        if let Some(extents) = self.input(index).and_then(|operand| operand.extents.as_deref()) {
+            return Ok(Some(extents.to_vec()));
+        }
+        Ok(self.constant_ints(index)?.map(|numbers| numbers.into_iter().map(Extent::Number).collect()))
     }
 
     /// [`Node::constant`] of a single element.

@@ -135,3 +135,101 @@ impl Plan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        onnx::{
+            check,
+            graph::{Attribute, Domain, GraphBuilder, Value},
+        },
+        signature::TensorSpec,
+    };
+
+    /// The plan of a graph from rows of three numbers to rows of as many.
+    fn plan(build: impl FnOnce(&mut GraphBuilder, Value) -> Value) -> Plan {
+        let mut graph = GraphBuilder::new("plan");
+        let x = graph.input(TensorSpec::batched("x", DType::Fp32, [3])).expect("free name");
+        let y = build(&mut graph, x);
+        graph.output(y, TensorSpec::batched("y", DType::Fp32, [3])).expect("free name");
+        let model = graph.finish().expect("a valid graph");
+        Plan::compile(&check::decode(&model.bytes).expect("valid"), &model.signature).expect("supported")
+    }
+
+    fn shares(graph: &mut GraphBuilder, x: Value, axis: i64) -> Value {
+        graph.node(Domain::Onnx, "Softmax", &[x], vec![Attribute::int("axis", axis)])
+    }
+
+    #[test]
+    fn a_plan_knows_whether_rows_depend_on_each_other() {
+        assert!(plan(|graph, x| shares(graph, x, 1)).is_row_wise());
+        assert!(!plan(|graph, x| shares(graph, x, 0)).is_row_wise());
+        // Less the mean of all rows.
+        let centered = plan(|graph, x| {
+            let mean = graph.node(Domain::Onnx, "ReduceMean", &[x], vec![Attribute::ints("axes", [0])]);
+            graph.node(Domain::Onnx, "Sub", &[x, mean], vec![])
+        });
+        assert!(!centered.is_row_wise());
+        // Rows as columns, and back.
+        let flipped = plan(|graph, x| {
+            let columns = graph.node(Domain::Onnx, "Transpose", &[x], vec![]);
+            graph.node(Domain::Onnx, "Transpose", &[columns], vec![])
+        });
+        assert!(!flipped.is_row_wise());
+        // A shape that is taken from the rows, and given back.
+        let reshaped = plan(|graph, x| {
+            let shape = graph.node(Domain::Onnx, "Shape", &[x], vec![]);
+            graph.node(Domain::Onnx, "Reshape", &[x, shape], vec![])
+        });
+        assert!(reshaped.is_row_wise());
+        // The number of rows as a number.
+        let counted = plan(|graph, x| {
+            let rows = graph.node(Domain::Onnx, "Size", &[x], vec![]);
+            let rows = graph.node(Domain::Onnx, "Cast", &[rows], vec![Attribute::int("to", 1)]);
+            graph.node(Domain::Onnx, "Div", &[x, rows], vec![])
+        });
+        assert!(!counted.is_row_wise());
+    }
+
+    #[test]
+    fn what_only_constants_make_takes_no_step_and_weights_that_are_laid_out_are_let_go() {
+        let plan = plan(|graph, x| {
+            let two = graph.initializer(Tensor::vector(vec![2.0_f32]));
+            let three = graph.initializer(Tensor::vector(vec![3.0_f32; 3]));
+            let six = graph.node(Domain::Onnx, "Mul", &[two, three], vec![]);
+            let weights = graph.initializer(Tensor::new([3, 3], vec![1.0_f32; 9]).expect("nine"));
+            let product = graph.node(Domain::Onnx, "MatMul", &[x, weights], vec![]);
+            graph.node(Domain::Onnx, "Add", &[product, six], vec![])
+        });
+        assert_eq!(plan.steps.len(), 2);
+        let kept: Vec<usize> = plan.constants.iter().map(|constant| constant.len()).filter(|len| *len > 0).collect();
+        assert_eq!(kept, [3], "only the sum's other operand: {:?}", plan.constants);
+    }
+
+    #[test]
+    fn registers_are_used_again_within_a_call_and_between_calls() {
+        let plan = plan(|graph, x| {
+            (0..8).fold(x, |value, _| {
+                let doubled = graph.node(Domain::Onnx, "Add", &[value, value], vec![]);
+                graph.node(Domain::Onnx, "Neg", &[doubled], vec![])
+            })
+        });
+        assert_eq!((plan.steps.len(), plan.registers.len()), (16, 2));
+        let signature = Signature::new(
+            vec![TensorSpec::batched("x", DType::Fp32, [3])],
+            vec![TensorSpec::batched("y", DType::Fp32, [3])],
+        );
+        let inputs = Tensors::new().with("x", Tensor::new([1, 3], vec![1.0_f32, 2.0, -1.0]).expect("three"));
+        let outputs = plan.run(&signature.expect("valid"), &inputs.expect("one name")).expect("right inputs");
+        assert_eq!(outputs.require("y").expect("declared").values::<f32>().expect("FP32"), [256.0, 512.0, -256.0]);
+        assert_eq!(plan.frames.lock().expect("no panic").len(), 1);
+    }
+
+    #[test]
+    fn a_call_that_would_take_too_much_memory_is_refused() {
+        let plan = plan(|graph, x| graph.node(Domain::Onnx, "Neg", &[x], vec![]));
+        let error = plan.check_memory(1 << 40).expect_err("terabytes");
+        assert_eq!(error.kind(), crate::ErrorKind::ResourceExhausted);
+    }
+}

@@ -3,6 +3,7 @@
 
 use super::{
     element::{Item, for_floats},
+    extent::Extent,
     kernel::{Frame, Kernel, Lowered, Slot},
     length::{Length, Type, axis},
     node::Node,
@@ -47,25 +48,25 @@ pub(super) fn reshape(node: &Node<'_>) -> Result<Lowered> {
     let zero_copies = !node.attributes(&["allowzero"])?.flag("allowzero", false)?;
     node.at_most(2)?;
     let of = &node.require(0)?.of;
-    let target = node.constant_ints(1)?.ok_or_else(|| Error::corrupt("the operator takes two inputs"))?;
+    let target = node.extents(1)?.ok_or_else(|| Error::corrupt("the operator takes two inputs"))?;
     let shape = resolve(of, &target, zero_copies)
         .map_err(|error| error.with("shape", format!("{target:?}")).with("got", of))?;
     Ok(Lowered::Alias(Type::new(of.dtype, shape)))
 }
 
-fn resolve(of: &Type, target: &[i64], zero_copies: bool) -> Result<Vec<Length>> {
+fn resolve(of: &Type, target: &[Extent], zero_copies: bool) -> Result<Vec<Length>> {
     let misfit = || Error::corrupt("the elements do not fit the new shape");
     let len = of.len()?;
     let mut shape = Vec::with_capacity(target.len());
     let mut rest = None;
     for (axis, &length) in target.iter().enumerate() {
         shape.push(match length {
-            0 if zero_copies => *of.shape.get(axis).ok_or_else(misfit)?,
-            -1 if rest.is_none() => {
+            Extent::Number(0) if zero_copies => *of.shape.get(axis).ok_or_else(misfit)?,
+            Extent::Number(-1) if rest.is_none() => {
                 rest = Some(axis);
                 Length::ONE
             }
-            _ => Length::fixed(usize::try_from(length).map_err(|_| misfit())?),
+            other => other.length()?,
         });
     }
     if let Some(axis) = rest {
@@ -141,49 +142,33 @@ fn axes(node: &Node<'_>) -> Result<Option<Vec<i64>>> {
     Ok(if attributes.has("axes") { Some(attributes.ints("axes")?.to_vec()) } else { None })
 }
 
-/// The lengths of some dimensions.
+/// The lengths of some dimensions, where none depends on the rows.
 pub(super) fn shape(node: &Node<'_>) -> Result<Lowered> {
     let attributes = node.attributes(&["end", "start"])?;
-    let of = node.only()?;
+    let lengths = part(node.only()?, attributes.int("start")?, attributes.int("end")?);
+    Ok(Lowered::Constants(vec![Tensor::vector(whole(lengths)?)]))
+}
+
+/// The dimensions from a start to an end, which may be counted from the last one.
+pub(super) fn part(of: &Type, start: Option<i64>, end: Option<i64>) -> &[Length] {
     let rank = of.shape.len();
     let bound = |at: i64| {
         let size = usize::try_from(at.unsigned_abs()).unwrap_or(usize::MAX);
         if at < 0 { rank.saturating_sub(size) } else { size.min(rank) }
     };
-    let (start, end) = (bound(attributes.int("start")?.unwrap_or(0)), attributes.int("end")?.map_or(rank, bound));
-    let lengths = of.shape.get(start..end).unwrap_or_default().to_vec();
-    let shape = [lengths.len()];
-    numbers(lengths, &shape)
+    of.shape.get(start.map_or(0, bound)..end.map_or(rank, bound)).unwrap_or_default()
 }
 
-/// The number of elements.
+/// The number of elements, where it does not depend on the rows.
 pub(super) fn size(node: &Node<'_>) -> Result<Lowered> {
     node.attributes(&[])?;
-    numbers(vec![node.only()?.len()?], &[])
+    Ok(Lowered::Constants(vec![Tensor::new([], whole(&[node.only()?.len()?])?)?]))
 }
 
-fn numbers(lengths: Vec<Length>, shape: &[usize]) -> Result<Lowered> {
-    let known: Option<Vec<usize>> = lengths.iter().map(|length| length.known()).collect();
-    Ok(match known {
-        Some(known) => Lowered::Constants(vec![Tensor::new(shape, whole(known.into_iter()))?]),
-        None => Lowered::step(Lengths(lengths), [Type::fixed(DType::Int64, shape)]).reading(0),
-    })
-}
-
-fn whole(lengths: impl Iterator<Item = usize>) -> Vec<i64> {
-    lengths.map(|length| i64::try_from(length).unwrap_or(i64::MAX)).collect()
-}
-
-/// Lengths as elements.
-#[derive(Debug)]
-struct Lengths(Vec<Length>);
-
-impl Kernel for Lengths {
-    fn run(&self, frame: &mut Frame<'_>, _: &[Slot], outputs: &[Slot]) -> Result<()> {
-        let lengths = whole(self.0.iter().map(|length| length.at(frame.rows)));
-        frame.put(outputs[0], lengths);
-        Ok(())
-    }
+fn whole(lengths: &[Length]) -> Result<Vec<i64>> {
+    let number = |length: &Length| length.known().and_then(|length| i64::try_from(length).ok());
+    let numbers: Option<_> = lengths.iter().map(number).collect();
+    numbers.ok_or_else(|| Error::internal("a length depends on the rows"))
 }
 
 /// The input, and that all of it was kept.

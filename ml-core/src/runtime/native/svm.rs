@@ -266,7 +266,7 @@ impl Kernel for Linear {
             }
         });
         self.labels.write(frame, outputs[0], classes);
-        scores.chunks_exact_mut(self.likeness.count).for_each(|row| self.transform.apply(row));
+        scores.chunks_exact_mut(self.likeness.count).for_each(|row| self.transform.apply_to_sums(row));
         frame.put(outputs[1], scores);
         Ok(())
     }
@@ -339,7 +339,7 @@ impl Kernel for Votes {
             });
         } else {
             let width = if self.coupling.is_some() { classes } else { self.rho.len().min(classes * (classes - 1) / 2) };
-            scores.chunks_exact_mut(width).for_each(|row| self.transform.apply(row));
+            scores.chunks_exact_mut(width).for_each(|row| self.transform.apply_to_sums(row));
         }
         self.labels.write(frame, outputs[0], chosen.iter().copied());
         frame.put(outputs[1], scores);

@@ -37,6 +37,29 @@ impl Transform {
     }
 }
 
+impl Transform {
+    /// As [`Transform::apply`], for the sums of a linear or a support vector machine, which may be anything.
+    pub(super) fn apply_to_sums(self, sums: &mut [f32]) {
+        if self == Self::SoftmaxZero { softmax_zero_of_sums(sums) } else { self.apply(sums) }
+    }
+}
+
+/// [`softmax_zero`] as ONNX Runtime computes it here: zeros are scaled as well, so that NaN stays, and where all are zero
+/// they become NaN.
+fn softmax_zero_of_sums(sums: &mut [f32]) {
+    let greatest = sums.iter().copied().fold(f32::MIN, f32::max);
+    let mut total = 0.0;
+    for sum in sums.iter_mut() {
+        if sum.abs() > 1e-7 {
+            *sum = (*sum - greatest).exp();
+            total += *sum;
+        } else {
+            *sum *= (-greatest).exp();
+        }
+    }
+    sums.iter_mut().for_each(|sum| *sum /= total);
+}
+
 /// As in ONNX Runtime, to which a score within 1e-7 of zero is zero.
 fn softmax_zero(scores: &mut [f32]) {
     let greatest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);

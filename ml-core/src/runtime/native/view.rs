@@ -3,6 +3,7 @@
 use super::{
     broadcast::Broadcast,
     element::{Item, for_any},
+    extent::Extent,
     kernel::{Frame, Kernel, Lowered, Slot},
     length::{Length, MAX_RANK, Type, axis},
     node::Node,
@@ -152,12 +153,9 @@ pub(super) fn expand(node: &Node<'_>) -> Result<Lowered> {
     node.attributes(&[])?;
     node.at_most(2)?;
     let of = &node.require(0)?.of;
-    let target = node.constant_ints(1)?.ok_or_else(|| Error::corrupt("the operator takes two inputs"))?;
-    let target = target
-        .iter()
-        .map(|&length| usize::try_from(length).map_err(|_| Error::corrupt("a dimension is negative")))
-        .collect::<Result<Vec<_>>>()?;
-    let (shape, _) = Broadcast::new([of, &Type::fixed(of.dtype, &target)])?;
+    let target = node.extents(1)?.ok_or_else(|| Error::corrupt("the operator takes two inputs"))?;
+    let target = target.into_iter().map(Extent::length).collect::<Result<Vec<_>>>()?;
+    let (shape, _) = Broadcast::new([of, &Type::new(of.dtype, target)])?;
     repeated(of, shape)
 }
 
@@ -181,7 +179,7 @@ pub(super) fn tile(node: &Node<'_>) -> Result<Lowered> {
     node.attributes(&[])?;
     node.at_most(2)?;
     let of = &node.require(0)?.of;
-    let times = node.constant_ints(1)?.ok_or_else(|| Error::corrupt("the operator takes two inputs"))?;
+    let times = node.extents(1)?.ok_or_else(|| Error::corrupt("the operator takes two inputs"))?;
     if times.len() != of.shape.len() {
         return Err(Error::corrupt("one count a dimension is needed").with("got", of));
     }
@@ -189,9 +187,9 @@ pub(super) fn tile(node: &Node<'_>) -> Result<Lowered> {
     let mut shape = Vec::with_capacity(times.len());
     let mut dims = Vec::with_capacity(2 * times.len());
     for ((&times, &length), &step) in times.iter().zip(&of.shape).zip(&steps) {
-        let times = usize::try_from(times).map_err(|_| Error::corrupt("a count is negative"))?;
-        shape.push(length.times(Length::fixed(times))?);
-        dims.push(Dim { length: Length::fixed(times), step: Length::fixed(0), back: false });
+        let times = times.length()?;
+        shape.push(length.times(times)?);
+        dims.push(Dim { length: times, step: Length::fixed(0), back: false });
         dims.push(Dim { length, step, back: false });
     }
     Ok(view(of, shape, vec![View { start: 0, dims }])?.reading(1))

@@ -4,6 +4,7 @@ mod infer;
 
 use super::{
     super::{
+        extent,
         kernel::{Frame, Lowered, Slot, Work, empty},
         length::{Length, Type},
         node::{self, Node, Operand},
@@ -165,7 +166,7 @@ impl<'a> Compiler<'a> {
             let of = Type::new(spec.dtype, shape);
             of.check().map_err(|error| error.with("tensor", spec.name.escape_debug()))?;
             self.row_wise &= of.leads_with_rows();
-            self.operands.insert(&spec.name, Operand { slot: Slot::Input(index), of, constant: None });
+            self.operands.insert(&spec.name, Operand { slot: Slot::Input(index), of, constant: None, extents: None });
         }
         self.row_wise &= rows.is_some();
         Ok(rows)
@@ -194,6 +195,7 @@ impl<'a> Compiler<'a> {
             slot: Slot::Constant(self.constants.len() - 1),
             of: Type::fixed(tensor.dtype(), tensor.shape()),
             constant: Some(tensor),
+            extents: None,
         }
     }
 
@@ -211,10 +213,20 @@ impl<'a> Compiler<'a> {
             *first = floats.into_iter().next().ok_or_else(|| Error::internal("a cast without output"))?;
         }
         let node = Node::new(proto, version, operands);
-        let lowered = operators::lower(&node)?;
+        let followed = extent::follow(&node);
+        let lowered = match &followed {
+            Some((extents, shape)) => extent::lower(extents, shape),
+            None => operators::lower(&node)?,
+        };
         let reads: Vec<usize> = node.outputs().map(|name| self.reads.get(name).copied().unwrap_or(0)).collect();
         let inputs: Vec<Operand> = node.operands().cloned().collect();
-        let outputs = self.place(&reads, &inputs, lowered)?;
+        let row_wise = self.row_wise;
+        let mut outputs = self.place(&reads, &inputs, lowered)?;
+        if let (Some((extents, _)), [output]) = (followed, &mut outputs[..]) {
+            output.extents = Some(extents.into());
+            // A shape is no row. Whoever reads it during a call mixes rows, which is seen there.
+            self.row_wise = row_wise;
+        }
         self.operands.extend(node.outputs().zip(outputs));
         Ok(())
     }
@@ -237,7 +249,7 @@ impl<'a> Compiler<'a> {
                         if let Slot::Register(register) = first.slot {
                             *self.pending.entry(register).or_default() += reads.iter().sum::<usize>();
                         }
-                        vec![Operand { slot: first.slot, of, constant: None }]
+                        vec![Operand { slot: first.slot, of, constant: None, extents: None }]
                     }
                 }
             }
@@ -256,7 +268,7 @@ impl<'a> Compiler<'a> {
     fn step(&mut self, reads: &[usize], inputs: &[Operand], work: Work) -> Result<Vec<Operand>> {
         let Work { kernel, outputs, in_place, reads: read, mixes_rows } = work;
         let wise = |of: &Type| of.leads_with_rows();
-        let varies = inputs.iter().filter(|input| input.constant.is_none());
+        let varies = inputs.iter().take(read).filter(|input| input.constant.is_none());
         self.row_wise &= !mixes_rows && varies.map(|input| &input.of).all(wise) && outputs.iter().all(wise);
         let mut reused = match inputs.first() {
             Some(Operand { slot: Slot::Register(register), .. })
@@ -274,7 +286,7 @@ impl<'a> Compiler<'a> {
             let bytes = &mut self.registers[register].bytes;
             *bytes = (bytes.0.max(by_row), bytes.1.max(fixed));
             *self.pending.entry(register).or_default() += reads.get(index).copied().unwrap_or(0);
-            placed.push(Operand { slot: Slot::Register(register), of, constant: None });
+            placed.push(Operand { slot: Slot::Register(register), of, constant: None, extents: None });
         }
         self.steps.push(Step {
             kernel,

@@ -62,7 +62,8 @@ impl Coupling {
                 *product = row.iter().zip(&*probabilities).map(|(a, b)| a * b).sum();
                 square += probabilities[class] * *product;
             }
-            if product.iter().all(|product| (product - square).abs() < tolerance) {
+            // Of what is not a number nothing is known: all classes stay alike.
+            if !product.iter().any(|product| (product - square).abs() >= tolerance) {
                 break;
             }
             for class in 0..k {
