@@ -1,4 +1,43 @@
-//! The runtime that is always there: pure Rust, for the tabular models that the trainers of this family export.
+//! The runtime that is always there: pure Rust, for tabular models and small dense nets.
+//!
+//! # Operators
+//!
+//! A model with another operator, or with a form of one that is not taken, is refused when it is loaded, naming the node and
+//! the operator. The node tests of ONNX 1.17 pass for all of these; `tests/golden/node_native.txt` lists the tests of the
+//! others.
+//!
+//! | `ai.onnx.ml` 1 to 5 | |
+//! |---|---|
+//! | trees | `TreeEnsembleClassifier`, `TreeEnsembleRegressor` |
+//! | sums and vectors | `LinearClassifier`, `LinearRegressor`, `SVMClassifier`, `SVMRegressor` |
+//! | columns | `ArrayFeatureExtractor`, `Binarizer`, `FeatureVectorizer`, `Imputer`, `Normalizer`, `Scaler` |
+//! | categories | `CategoryMapper`, `LabelEncoder`, `OneHotEncoder` |
+//! | maps | `ZipMap` at the end of a graph: [`OnnxModel::from_bytes`] makes a tensor of it |
+//!
+//! `DictVectorizer` is not among them: maps are no inputs of the family.
+//!
+//! | `ai.onnx` 7 to 25 | |
+//! |---|---|
+//! | arithmetic | `Add`, `Div`, `Max`, `Mean`, `Min`, `Mod`, `Mul`, `Pow`, `Sub`, `Sum`; `BitShift`, `BitwiseAnd`, `BitwiseNot`, `BitwiseOr`, `BitwiseXor` |
+//! | truth | `And`, `Equal`, `Greater`, `GreaterOrEqual`, `IsInf`, `IsNaN`, `Less`, `LessOrEqual`, `Not`, `Or`, `Where`, `Xor` |
+//! | functions | `Abs`, `Acos`, `Acosh`, `Asin`, `Asinh`, `Atan`, `Atanh`, `Ceil`, `Cos`, `Cosh`, `Erf`, `Exp`, `Floor`, `Log`, `Neg`, `Reciprocal`, `Round`, `Sign`, `Sin`, `Sinh`, `Sqrt`, `Tan`, `Tanh` |
+//! | activations | `Celu`, `Clip`, `Elu`, `Gelu`, `HardSigmoid`, `HardSwish`, `LeakyRelu`, `Mish`, `PRelu`, `Relu`, `Selu`, `Shrink`, `Sigmoid`, `Softplus`, `Softsign`, `Swish`, `ThresholdedRelu` |
+//! | shares | `Hardmax`, `LogSoftmax`, `Softmax` |
+//! | matrices | `Gemm`, `MatMul` |
+//! | norms | `BatchNormalization`, `Dropout` after training, `LayerNormalization` |
+//! | reductions | `ReduceL1`, `ReduceL2`, `ReduceLogSum`, `ReduceLogSumExp`, `ReduceMax`, `ReduceMean`, `ReduceMin`, `ReduceProd`, `ReduceSum`, `ReduceSumSquare` |
+//! | order | `ArgMax`, `ArgMin`, `CumSum`, `TopK` |
+//! | shapes | `Expand`, `Flatten`, `Identity`, `Reshape`, `Shape`, `Size`, `Squeeze`, `Tile`, `Transpose`, `Unsqueeze` |
+//! | parts | `Concat`, `Gather`, `GatherElements`, `GatherND`, `OneHot`, `Pad`, `Slice`, `Split`, `Trilu` |
+//! | types | `Cast`, `CastLike` |
+//! | constants | `Constant`, `ConstantOfShape`, `EyeLike`, `Range` |
+//! | eight bits | `DequantizeLinear`, `DynamicQuantizeLinear`, `MatMulInteger`, `QuantizeLinear` |
+//!
+//! # Shapes
+//!
+//! Every shape is resolved at load. Inputs may share one dimension without a length, the rows of a call; another one is
+//! refused by its name. What an operator takes as a shape, axes, indices of a slice and the like has to be a constant of the
+//! graph, or made of constants and of shapes of other values.
 
 mod activation;
 mod arithmetic;
@@ -45,14 +84,19 @@ use std::sync::Arc;
 
 /// Runs tabular ONNX models in this process, without any library.
 ///
-/// It knows these operators, and refuses a model with another one when it is loaded: `Imputer`, `Scaler`, `LabelEncoder`
-/// (text to whole numbers), `OneHotEncoder`, `LinearRegressor`, `LinearClassifier`, `TreeEnsembleRegressor` and
-/// `TreeEnsembleClassifier` (whole-number labels) of `ai.onnx.ml`; `Cast`, `Concat`, `Gemm`, `Identity`, `Mul` by a constant,
-/// `Reshape` and `Sigmoid` of `ai.onnx`. A load resolves every name and shape, so that a call is one pass over flat arrays;
-/// trees are checked and laid out at load as well. A call works on the thread that makes it, whatever [`LoadOptions::threads`] allows.
+/// It knows the [operators](self#operators) of `ai.onnx.ml` and those of `ai.onnx` that tabular pipelines and small dense nets
+/// are made of, and refuses a model with another one when it is loaded, naming it.
 ///
-/// Arithmetic is in single precision as in ONNX Runtime, with which it agrees within
-/// [`GOLDEN_TOLERANCE`](crate::bundle::GOLDEN_TOLERANCE).
+/// A load resolves every name and shape and computes what only constants make, so that a call is one pass over flat arrays;
+/// trees and weights are checked and laid out at load as well. Between calls the arrays stay for the next one. A call works on
+/// the thread that makes it, whatever [`LoadOptions::threads`] allows.
+///
+/// A small file can declare large values. At load a value of more than 2^20 elements a row is refused, and a constant of more
+/// than 2^24; a call whose values together would take more than 2 GiB is
+/// [`ResourceExhausted`](ErrorKind::ResourceExhausted), and can be made with fewer rows.
+///
+/// Arithmetic is in the type of the operands, as in ONNX Runtime, with which it agrees within
+/// [`GOLDEN_TOLERANCE`](crate::bundle::GOLDEN_TOLERANCE); what `ai.onnx.ml` leaves open is as there.
 ///
 /// ```
 /// use ml_core::{

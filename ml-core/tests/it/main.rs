@@ -6,6 +6,7 @@ mod import;
 #[cfg(feature = "ort")]
 mod import_ort;
 mod metric;
+mod native;
 mod node;
 mod node_native;
 #[cfg(feature = "ort")]
