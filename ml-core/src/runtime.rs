@@ -10,7 +10,7 @@ mod selection;
 pub use selection::Runtimes;
 
 use crate::{
-    Error, Model, Result, Signature,
+    Compute, Error, Model, Result, Signature,
     onnx::{OnnxModel, check, proto::ModelProto},
 };
 use std::{fmt, num::NonZeroUsize, sync::Arc};
@@ -21,11 +21,14 @@ use std::{fmt, num::NonZeroUsize, sync::Arc};
 pub struct LoadOptions {
     /// Threads that one call to `predict` may use; 1 by default, since a server runs many calls at once.
     pub threads: NonZeroUsize,
+    /// The pool to take these threads from, for runtimes that share their work on one: the native. Without it, a model that
+    /// may use several threads starts its own.
+    pub compute: Option<Compute>,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { threads: NonZeroUsize::MIN }
+        Self { threads: NonZeroUsize::MIN, compute: None }
     }
 }
 

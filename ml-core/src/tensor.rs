@@ -200,8 +200,16 @@ macro_rules! elements {
                 self.len() == 0
             }
 
-            fn slice(&self, range: std::ops::Range<usize>) -> Self {
+            pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Self {
                 match self { $(Self::$variant(values) => Self::$variant(values[range].to_vec()),)* }
+            }
+
+            /// Adds the elements of another tensor, which are of the same type.
+            pub(crate) fn append(&mut self, other: Self) {
+                match (self, other) {
+                    $((Self::$variant(values), Self::$variant(other)) => values.extend(other),)*
+                    (data, other) => debug_assert_eq!(data.dtype(), other.dtype()),
+                }
             }
         }
     };

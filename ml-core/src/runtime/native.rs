@@ -63,6 +63,7 @@ mod operators;
 mod order;
 mod pad;
 mod plan;
+mod pool;
 mod quantize;
 mod reduce;
 mod scale;
@@ -80,7 +81,8 @@ use crate::{
     signature::TensorSpec,
 };
 use plan::Plan;
-use std::sync::Arc;
+use pool::Pool;
+use std::{num::NonZeroUsize, sync::Arc};
 
 /// Runs tabular ONNX models in this process, without any library.
 ///
@@ -88,8 +90,9 @@ use std::sync::Arc;
 /// are made of, and refuses a model with another one when it is loaded, naming it.
 ///
 /// A load resolves every name and shape and computes what only constants make, so that a call is one pass over flat arrays;
-/// trees and weights are checked and laid out at load as well. Between calls the arrays stay for the next one. A call works on
-/// the thread that makes it, whatever [`LoadOptions::threads`] allows.
+/// trees and weights are checked and laid out at load as well. Between calls the arrays stay for the next one. The rows of
+/// a call are shared between [`LoadOptions::threads`] where no row depends on another; otherwise it works on the thread that
+/// makes it. [`LoadReport::threads`] tells which.
 ///
 /// A small file can declare large values. At load a value of more than 2^20 elements a row is refused, and a constant of more
 /// than 2^24; a call whose values together would take more than 2 GiB is
@@ -130,10 +133,14 @@ impl InferenceRuntime for NativeRuntime {
         compile(model).map_or_else(|error| error.kind() != ErrorKind::Unsupported, |_| true)
     }
 
-    fn load(&self, model: &OnnxModel, _options: &LoadOptions) -> Result<LoadedModel> {
+    fn load(&self, model: &OnnxModel, options: &LoadOptions) -> Result<LoadedModel> {
         let plan = compile(model).map_err(|error| error.op("runtime.native.load"))?;
-        let model = NativeModel { signature: model.signature.clone(), plan };
-        Ok(LoadedModel { model: Arc::new(model), report: LoadReport::cpu("native", env!("CARGO_PKG_VERSION")) })
+        let threads = if plan.is_row_wise() { options.threads } else { NonZeroUsize::MIN };
+        let pool = Pool::new(threads, options.compute.as_ref()).map_err(|error| error.op("runtime.native.load"))?;
+        let report = LoadReport::cpu("native", env!("CARGO_PKG_VERSION"))
+            .with_threads(pool.as_ref().map_or(NonZeroUsize::MIN, Pool::threads));
+        let model = NativeModel { signature: model.signature.clone(), plan, pool };
+        Ok(LoadedModel { model: Arc::new(model), report })
     }
 }
 
@@ -160,6 +167,7 @@ pub(crate) fn infer(model: &ModelProto, inputs: &[TensorSpec]) -> Result<Vec<Ten
 struct NativeModel {
     signature: Signature,
     plan: Plan,
+    pool: Option<Pool>,
 }
 
 impl Model for NativeModel {
@@ -169,6 +177,6 @@ impl Model for NativeModel {
 
     fn predict(&self, inputs: &Tensors) -> Result<Tensors> {
         self.signature.check_inputs(inputs)?;
-        self.plan.run(&self.signature, inputs)
+        self.plan.run(&self.signature, inputs, self.pool.as_ref())
     }
 }

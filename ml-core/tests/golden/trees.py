@@ -16,7 +16,7 @@ import lightgbm
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from onnxmltools import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType as LightGbmTensorType
 from skl2onnx import to_onnx
@@ -124,26 +124,29 @@ def ensemble(op, outputs, trees, **attributes):
     return helper.make_node(op, ["x"], outputs, domain=ML, **attributes)
 
 
-def built(nodes, columns, rows):
+def built(nodes, columns, rows, dtype=np.float32, version=3):
     def output(node, name):
-        if node.op_type == "TreeEnsembleRegressor":
-            count = next(a.i for a in node.attribute if a.name == "n_targets")
+        lists = {a.name: a for a in node.attribute}
+        if node.op_type == "TreeEnsembleClassifier":
+            texts = len(lists["classlabels_strings"].strings) if "classlabels_strings" in lists else 0
+            count = texts or len(lists["classlabels_int64s"].ints)
         else:
-            count = next(len(a.ints) for a in node.attribute if a.name == "classlabels_int64s")
+            count = lists["n_targets"].i
         if len(node.output) == 2 and name == node.output[0]:
-            return helper.make_tensor_value_info(name, TensorProto.INT64, ["batch"])
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", count])
+            return helper.make_tensor_value_info(name, TensorProto.STRING if texts else TensorProto.INT64, ["batch"])
+        double = node.op_type == "TreeEnsemble" and dtype == np.float64
+        return helper.make_tensor_value_info(name, TensorProto.DOUBLE if double else TensorProto.FLOAT, ["batch", count])
 
     graph = helper.make_graph(
         nodes,
         "golden",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", columns])],
+        [helper.make_tensor_value_info("x", helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), ["batch", columns])],
         [output(node, name) for node in nodes for name in node.output],
     )
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid(ML, 3)]
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid(ML, version)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="golden")
     onnx.checker.check_model(model)
-    return model, {"x": np.array(rows, np.float32)}
+    return model, {"x": np.array(rows, dtype)}
 
 
 def regressor(name, trees, targets, **attributes):
@@ -242,6 +245,137 @@ def binary():
     return built(nodes, 2, GRID)
 
 
+def texts():
+    both = [stumps(0, 1), stumps(0, 1, negative=True)]
+    nodes = [
+        ensemble(
+            "TreeEnsembleClassifier",
+            [f"{name}_label", f"{name}_scores"],
+            trees,
+            classlabels_strings=labels,
+            post_transform=transform,
+        )
+        for name, trees, labels, transform in [
+            ("first", stumps(0, negative=True), ["no", "yes"], "LOGISTIC"),
+            ("second", stumps(1), ["no", "yes"], "NONE"),
+            ("both", both[0], ["no", "yes"], "NONE"),
+            ("both_negative", both[1], ["no", "yes"], "LOGISTIC"),
+            ("three", stumps(0, 2, negative=True), ["ä", "b b", ""], "SOFTMAX"),
+        ]
+    ]
+    return built(nodes, 2, GRID)
+
+
+def doubled(node):
+    """The same in double precision, with thresholds and weights that single precision does not have."""
+    for name in ["nodes_values", "target_weights", "class_weights", "base_values"]:
+        for attribute in [a for a in node.attribute if a.name == name]:
+            values = np.array(attribute.floats, np.float64) + 1e-12
+            node.attribute.remove(attribute)
+            node.attribute.append(helper.make_attribute(f"{name}_as_tensor", numpy_helper.from_array(values)))
+    return node
+
+
+CLOSE = [[a + b, c] for a in [0, 0.5] for b in [0, 1e-12, 2e-12, -1e-12, math.nan] for c in [-1, 1]]
+
+
+def doubles():
+    tree = ("LEQ", 0, 0.5, ("LT", 0, 0, {0: 1, 1: 0.3}, {0: 2, 1: 0.1}), ("GT", 1, 0, {0: 4, 1: -0.7}, {0: 8, 1: 0.2}, True))
+    nodes = [regressor("floats", [tree], 2, base_values=[0.1, 0.2])]
+    nodes.append(doubled(regressor("doubles", [tree, tree], 2, base_values=[0.1, 0.2])))
+    nodes.append(doubled(regressor("softmax", [tree], 2, post_transform="SOFTMAX")))
+    nodes.append(doubled(classifier("single", stumps(0), [7, 9])))
+    nodes.append(doubled(classifier("logistic", stumps(0, negative=True), [7, 9], post_transform="LOGISTIC")))
+    nodes.append(doubled(classifier("classes", [tree, {2: 0.25}], [7, 9, 11], post_transform="SOFTMAX")))
+    return built(nodes, 2, CLOSE, np.float64)
+
+
+def whole(dtype):
+    trees = [("LEQ", 0, 2.5, {0: 0.5}, ("EQ", 0, 7, {0: -1.5}, {0: 0.25}))]
+    return built([classifier("class", trees, [7, 9])], 2, [[a, 0] for a in [-3, 2, 3, 7, 8, 16777217]], dtype)
+
+
+# Version 5 has one operator. A set of values is a mode of its own.
+
+
+def places(name, dtype, trees, targets=1, aggregate="SUM", transform="NONE"):
+    modes = ["LEQ", "LT", "GTE", "GT", "EQ", "NEQ", "MEMBER"]
+    nodes, leaves, members, roots = [], [], [], []
+
+    def add(tree):
+        if isinstance(tree, dict):
+            leaves.append(next(iter(tree.items())))
+            return len(leaves) - 1, 1
+        mode, column, threshold, yes, no, *tracks = tree
+        at = len(nodes)
+        is_set = mode == "MEMBER"
+        nodes.append([modes.index(mode), column, 0.0 if is_set else threshold, *[0] * 4, int(bool(tracks))])
+        if is_set:
+            members.extend([*threshold, math.nan])
+        nodes[at][3:5] = add(yes)
+        nodes[at][5:7] = add(no)
+        return at, 0
+
+    for tree in trees:
+        roots.append(add(tree)[0])
+    columns = list(zip(*nodes))
+
+    def of(values):
+        return numpy_helper.from_array(np.array(values, dtype))
+
+    attributes = {"membership_values": of(members)} if members else {}
+    return helper.make_node(
+        "TreeEnsemble",
+        ["x"],
+        [name],
+        domain=ML,
+        n_targets=targets,
+        aggregate_function=["AVERAGE", "SUM", "MIN", "MAX"].index(aggregate),
+        post_transform={"NONE": 0, "SOFTMAX_ZERO": 3, "PROBIT": 4}[transform],
+        tree_roots=roots,
+        nodes_modes=numpy_helper.from_array(np.array(columns[0], np.uint8)),
+        nodes_featureids=columns[1],
+        nodes_splits=of(columns[2]),
+        nodes_truenodeids=columns[3],
+        nodes_trueleafs=columns[4],
+        nodes_falsenodeids=columns[5],
+        nodes_falseleafs=columns[6],
+        nodes_missing_value_tracks_true=columns[7],
+        leaf_targetids=[target for target, _ in leaves],
+        leaf_weights=of([weight for _, weight in leaves]),
+        **attributes,
+    )
+
+
+def version_5(dtype):
+    nodes = []
+    for mode in MODES:
+        trees = [(mode, 0, 0.5, {0: 1}, (mode, 0, 0, {0: 2}, {0: 4}))]
+        nodes.append(places(mode.lower(), dtype, trees))
+        trees = [(mode, 0, 0.5, (mode, 0, 0, {0: 1}, {0: 2}), {0: 4}, True)]
+        nodes.append(places(f"{mode.lower()}_missing", dtype, trees))
+    for function in ["SUM", "AVERAGE", "MIN", "MAX"]:
+        trees = [("LEQ", 0, 0.5, {0: 1}, {1: 2}), ("GT", 1, 1, {1: 0.5}, {0: -0.5})]
+        nodes.append(places(function.lower(), dtype, trees, 2, function))
+    if dtype == np.float32:
+        shares = [("LEQ", 0, 0, {0: 0.25}, {1: 0.5})]
+        nodes.append(places("softmax_zero", dtype, shares, 2, transform="SOFTMAX_ZERO"))
+        nodes.append(places("probit", dtype, [("LEQ", 0, 0, {0: 0.25}, {0: 0.5})], transform="PROBIT"))
+    rows = [[a, b] for a in EDGES for b in [0, 1, 2, 3, -0.5, np.nan]]
+    return built(nodes, 2, rows, dtype, 5)
+
+
+def members():
+    """Only whole numbers: of others, ONNX Runtime cuts the fraction off before it looks into some of the sets."""
+    nodes = []
+    inner = ("MEMBER", 1, [1, 2], {0: 8}, {1: 16}, True)
+    sets = [("MEMBER", 0, [-1, 1], ("LEQ", 1, 0, {0: 1}, inner), ("MEMBER", 1, [3, 0, 1], {0: 2}, {1: 4}))]
+    for function in ["SUM", "AVERAGE", "MIN", "MAX"]:
+        name = f"members_{function.lower()}"
+        nodes.append(places(name, np.float32, sets + [("GT", 1, 1, {1: 0.5}, {0: -0.5})], 2, function))
+    return built(nodes, 2, [[a, b] for a in [-2, -1, 0, 1, 2, np.nan] for b in [-1, 0, 1, 2, 3, 40, np.nan]], np.float32, 5)
+
+
 # What is written.
 
 
@@ -255,7 +389,13 @@ def tensor(name, array):
     # The shortest decimal that reads back as the same single-precision number.
     values = [float(str(v)) for v in array.ravel()] if array.dtype == np.float32 else array.ravel().tolist()
     data = [element(value) for value in values]
-    datatype = {"float32": "FP32", "int64": "INT64"}[array.dtype.name]
+    datatype = {
+        "float32": "FP32",
+        "float64": "FP64",
+        "int32": "INT32",
+        "int64": "INT64",
+        "object": "BYTES",
+    }[array.dtype.name]
     return {"name": name, "shape": list(array.shape), "datatype": datatype, "data": data}
 
 
@@ -276,6 +416,13 @@ cases = {
     "aggregates": aggregates(),
     "transforms": transforms(),
     "binary": binary(),
+    "texts": texts(),
+    "doubles": doubles(),
+    "int32": whole(np.int32),
+    "int64": whole(np.int64),
+    "version_5": version_5(np.float32),
+    "version_5_doubles": version_5(np.float64),
+    "members": members(),
 }
 golden = []
 for name, (model, inputs) in cases.items():

@@ -26,6 +26,7 @@ mod runtime;
 #[cfg(feature = "ort")]
 mod runtime_ort;
 mod split;
+mod threads;
 mod trainer;
 #[cfg(feature = "ort")]
 mod trainer_ort;

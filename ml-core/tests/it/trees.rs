@@ -150,7 +150,7 @@ fn lists_that_do_not_fit_are_refused_at_load() {
         ("an unknown mode", |lists| lists.modes[0] = "BRANCH_MEMBER"),
         ("an unknown aggregate", |lists| lists.others.push(Attribute::string("aggregate_function", "MEDIAN"))),
         ("an unknown transform", |lists| lists.others.push(Attribute::string("post_transform", "CUBE"))),
-        ("doubles", |lists| lists.others.push(Attribute::floats("nodes_values_as_tensor", [1.0]))),
+        ("doubles", |lists| lists.others.push(Attribute::floats("base_values_as_tensor", [1.0]))),
         ("a leaf with a value and no weight", |lists| {
             lists.values[2] = 3.0;
             lists.leaf_trees.pop();
@@ -193,8 +193,6 @@ fn classifiers_without_one_meaning_are_refused() {
     let labels = |labels: Vec<i64>| Attribute::ints("classlabels_int64s", labels);
     let base = |values: Vec<f32>| Attribute::floats("base_values", values);
     let cases = [
-        ("text labels", vec![0, 0], vec![Attribute::strings("classlabels_strings", ["a", "b"])]),
-        ("no labels", vec![0, 0], vec![]),
         ("one label", vec![0, 0], vec![labels(vec![4])]),
         ("some rows score only the first of two", vec![0, 1], vec![labels(vec![0, 1])]),
         ("a base value for the second of two", vec![1, 1], vec![labels(vec![0, 1]), base(vec![0.5])]),
@@ -205,6 +203,7 @@ fn classifiers_without_one_meaning_are_refused() {
         let error = load(&Lists { targets, others, ..Lists::new() }.classifier(2)).expect_err(what);
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{what}: {error}");
     }
+    assert_eq!(load(&Lists::new().classifier(2)).expect_err("no labels").kind(), ErrorKind::Unsupported);
     // A leaf without a weight: a row that reaches it has no class.
     let mut lists =
         Lists { others: vec![labels(vec![1, 2, 3])], leaf_trees: vec![0], leaf_nodes: vec![1], ..Lists::new() };

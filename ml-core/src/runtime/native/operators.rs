@@ -80,6 +80,7 @@ fn ml(node: &Node<'_>) -> Result<Lowered> {
         "SVMClassifier" => svm::classifier(node),
         "SVMRegressor" => svm::regressor(node),
         "Scaler" => scale::scaler(node),
+        "TreeEnsemble" => trees::ensemble(node),
         "TreeEnsembleClassifier" => trees::classifier(node),
         "TreeEnsembleRegressor" => trees::regressor(node),
         _ => Err(unknown()),

@@ -8,6 +8,7 @@ mod compiler;
 use super::{
     kernel::{Frame, Kernel, Slot, empty},
     length::Length,
+    pool::Pool,
 };
 use crate::{
     Error, Result, Signature, Tensor, Tensors,
@@ -16,7 +17,10 @@ use crate::{
     tensor::{DType, TensorData},
 };
 use compiler::Compiler;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// Memory for the values of one call. A small file can declare many large ones, and a caller can bring many rows.
 const MAX_CALL_BYTES: usize = 2 << 30;
@@ -72,37 +76,66 @@ impl Plan {
         Compiler::new(model)?.evaluate()
     }
 
-    /// Whether every input and output leads with the rows, and no row of an output depends on two rows of an input: a
-    /// call may be split into several of fewer rows.
-    #[allow(dead_code, reason = "batches are not split over threads yet")]
+    /// Whether a call may be split into several of fewer rows: every input and output leads with the rows, and no row of an
+    /// output depends on two rows of an input.
     pub(super) fn is_row_wise(&self) -> bool {
-        self.row_wise
+        self.row_wise && self.outputs.iter().all(|output| !matches!(output.slot, Slot::Constant(_)))
     }
 
-    /// Runs every step over inputs that fit the signature.
-    pub(super) fn run(&self, signature: &Signature, inputs: &Tensors) -> Result<Tensors> {
+    /// Runs every step over inputs that fit the signature. A plan that is row-wise may be given a pool to share the rows.
+    pub(super) fn run(&self, signature: &Signature, inputs: &Tensors, pool: Option<&Pool>) -> Result<Tensors> {
         let tensors =
             signature.inputs().iter().map(|spec| inputs.require(&spec.name)).collect::<Result<Vec<&Tensor>>>()?;
         let rows = self.rows.map_or(1, |(input, axis)| tensors[input].shape()[axis]);
         self.check_memory(rows)?;
-        let inputs = tensors.iter().zip(&self.inputs).map(|(tensor, len)| (tensor.data(), 0..len.at(rows))).collect();
+        let parts = pool.map_or_else(Vec::new, |pool| pool.parts(rows));
+        let data = match (pool, parts.is_empty()) {
+            (Some(pool), false) => {
+                let mut made = pool.run(parts, |part| self.run_part(&tensors, part))?.into_iter();
+                let mut data = made.next().unwrap_or_default();
+                for part in made {
+                    data.iter_mut().zip(part).for_each(|(data, part)| data.append(part));
+                }
+                data
+            }
+            _ => self.run_part(&tensors, 0..rows)?,
+        };
+        let mut outputs = Tensors::new();
+        for ((spec, output), data) in signature.outputs().iter().zip(&self.outputs).zip(data) {
+            let shape: Vec<usize> = output.shape.iter().map(|length| length.at(rows)).collect();
+            outputs.insert(spec.name.as_str(), Tensor::from_data(shape, data)?)?;
+        }
+        Ok(outputs)
+    }
+
+    /// The outputs for some of the rows.
+    fn run_part(&self, tensors: &[&Tensor], part: Range<usize>) -> Result<Vec<TensorData>> {
+        let rows = part.len();
+        let inputs = tensors
+            .iter()
+            .zip(&self.inputs)
+            .map(|(tensor, len)| {
+                // An input of fixed length is whole in every part; there is one part then.
+                let start = if part.start == 0 { 0 } else { len.at(part.start) };
+                (tensor.data(), start..len.at(part.end))
+            })
+            .collect();
         let mut frame = Frame { rows, inputs, constants: &self.constants, registers: self.take_registers() };
         for step in &self.steps {
             step.kernel.run(&mut frame, &step.inputs, &step.outputs)?;
         }
-        let mut outputs = Tensors::new();
-        for (spec, output) in signature.outputs().iter().zip(&self.outputs) {
-            let shape: Vec<usize> = output.shape.iter().map(|length| length.at(rows)).collect();
-            let data = match (output.slot, output.copied) {
-                (Slot::Input(index), _) => tensors[index].data().clone(),
-                (Slot::Constant(index), _) => self.constants[index].data().clone(),
-                (Slot::Register(register), true) => frame.registers[register].clone(),
-                (Slot::Register(register), false) => {
-                    std::mem::replace(&mut frame.registers[register], empty(self.registers[register]))
-                }
-            };
-            outputs.insert(spec.name.as_str(), Tensor::from_data(shape, data)?)?;
-        }
+        let take = |output: &Output| match (output.slot, output.copied) {
+            (Slot::Input(index), _) => {
+                let (data, range) = &frame.inputs[index];
+                data.slice(range.clone())
+            }
+            (Slot::Constant(index), _) => self.constants[index].data().clone(),
+            (Slot::Register(register), true) => frame.registers[register].clone(),
+            (Slot::Register(register), false) => {
+                std::mem::replace(&mut frame.registers[register], empty(self.registers[register]))
+            }
+        };
+        let outputs = self.outputs.iter().map(take).collect();
         self.keep_registers(frame.registers, rows);
         Ok(outputs)
     }
@@ -221,7 +254,7 @@ mod tests {
             vec![TensorSpec::batched("y", DType::Fp32, [3])],
         );
         let inputs = Tensors::new().with("x", Tensor::new([1, 3], vec![1.0_f32, 2.0, -1.0]).expect("three"));
-        let outputs = plan.run(&signature.expect("valid"), &inputs.expect("one name")).expect("right inputs");
+        let outputs = plan.run(&signature.expect("valid"), &inputs.expect("one name"), None).expect("right inputs");
         assert_eq!(outputs.require("y").expect("declared").values::<f32>().expect("FP32"), [256.0, 512.0, -256.0]);
         assert_eq!(plan.frames.lock().expect("no panic").len(), 1);
     }

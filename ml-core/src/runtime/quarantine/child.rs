@@ -36,7 +36,7 @@ fn work(runtimes: impl FnOnce() -> Result<Runtimes>) -> Result<String> {
     limit(&request.limits)?;
     let files = lengths.read(&mut stdin)?;
     let bundle = Bundle::from_files(files)?;
-    let options = LoadOptions { threads: request.threads };
+    let options = LoadOptions { threads: request.threads, ..LoadOptions::default() };
     let runtimes = runtimes()?;
     bundle.load(runtimes.list(), &options).map(|loaded| loaded.report.to_string())
 }

@@ -14,7 +14,7 @@ use simd::Level;
 use std::{collections::HashMap, mem};
 use walk::Walk;
 
-pub(super) use ensemble::{Ensemble, Lists};
+pub(super) use ensemble::{Ensemble, Lists, Names, Node, Question, Test};
 pub(super) use real::Real;
 
 /// Rows that go down one tree before the next tree is looked at, so that its branches stay in cache.
@@ -244,10 +244,7 @@ fn one_target_each<T: Real>(layout: &Layout<T>) -> Option<Vec<u32>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        ensemble::{Names, Node, Question, Test},
-        *,
-    };
+    use super::*;
     use proptest::prelude::*;
 
     const WIDTH: usize = 5;

@@ -49,6 +49,8 @@ pub(in super::super) struct Ensemble<'a, T> {
 pub(in super::super) enum Names<'a> {
     /// By tree and by number within it.
     Ids { trees: &'a [i64], nodes: &'a [i64] },
+    /// By place: branches first, then leaves, then nodes that the file does not have.
+    Places { branches: usize, leaves: usize },
 }
 
 impl Names<'_> {
@@ -56,6 +58,9 @@ impl Names<'_> {
     pub(in super::super) fn tell(self, error: Error, node: usize) -> Error {
         match self {
             Self::Ids { trees, nodes } => error.with("tree", trees[node]).with("node_id", nodes[node]),
+            Self::Places { branches, .. } if node < branches => error.with("node", node),
+            Self::Places { branches, leaves } if node - branches < leaves => error.with("leaf", node - branches),
+            Self::Places { .. } => error,
         }
     }
 }

@@ -53,9 +53,14 @@ impl<T: Real> Layout<T> {
                 entries: Vec::with_capacity(ensemble.weights.len()),
                 leaves: Vec::with_capacity(ensemble.roots.len()),
             },
+            begun: (0, 0),
         };
         for &root in &ensemble.roots {
+            if builder.states[root] != State::New {
+                return Err(builder.tell("two trees have a node in common", root));
+            }
             let first = builder.layout.starts.len() - 1;
+            builder.begun = (builder.layout.branches.len(), first);
             let place = builder.tree(root)?;
             builder.layout.roots.push(place);
             builder.layout.leaves.push(first..builder.layout.starts.len() - 1);
@@ -120,6 +125,8 @@ struct Builder<'a, T> {
     width: usize,
     states: Vec<State>,
     layout: Layout<T>,
+    /// Branches and leaves that there were when the tree was begun.
+    begun: (usize, usize),
 }
 
 impl<T: Real> Builder<'_, T> {
@@ -129,7 +136,8 @@ impl<T: Real> Builder<'_, T> {
         while let Some(visit) = visits.pop() {
             match visit {
                 Visit::Enter(node) => match (self.states[node], &self.ensemble.nodes[node]) {
-                    (State::Done(_), _) => {}
+                    (State::Done(place), _) if self.is_of_this_tree(place) => {}
+                    (State::Done(_), _) => return Err(self.tell("two trees have a node in common", node)),
                     (State::Open, _) => return Err(self.tell("a tree leads back to itself", node)),
                     (State::New, Node::Leaf(weights)) => {
                         self.states[node] = State::Done(self.leaf(weights.clone())? | LEAF);
@@ -155,6 +163,12 @@ impl<T: Real> Builder<'_, T> {
             }
         }
         self.place(root)
+    }
+
+    /// Whether a place was laid out after this tree was begun.
+    fn is_of_this_tree(&self, place: u32) -> bool {
+        let (branches, leaves) = self.begun;
+        if place & LEAF == 0 { place as usize >= branches } else { (place & !LEAF) as usize >= leaves }
     }
 
     fn place(&self, node: usize) -> Result<u32> {

@@ -10,6 +10,7 @@ pub(in super::super) trait Real:
     Copy + Default + PartialOrd + AddAssign + DivAssign + fmt::Debug + Send + Sync + 'static
 {
     const NAN: Self;
+    const HALF: Self;
     fn is_nan(self) -> bool;
     fn is_finite(self) -> bool;
     /// The next number below.
@@ -25,6 +26,7 @@ macro_rules! real {
     ($real:ty, $($of:ident($argument:ty) -> $result:ty = $body:expr;)*) => {
         impl Real for $real {
             const NAN: Self = <$real>::NAN;
+            const HALF: Self = 0.5;
             fn is_nan(self) -> bool {
                 self.is_nan()
             }
