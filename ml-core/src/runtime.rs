@@ -6,6 +6,8 @@ pub mod ort;
 #[cfg(all(unix, feature = "quarantine"))]
 pub mod quarantine;
 mod selection;
+#[cfg(feature = "tract")]
+pub mod tract;
 
 pub use selection::Runtimes;
 

@@ -25,6 +25,8 @@ mod real_models;
 mod runtime;
 #[cfg(feature = "ort")]
 mod runtime_ort;
+#[cfg(feature = "tract")]
+mod runtime_tract;
 mod split;
 mod threads;
 mod trainer;
