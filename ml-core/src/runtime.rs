@@ -1,6 +1,8 @@
 //! Runtimes: what turns ONNX into a [`Model`].
 
 pub mod native;
+#[cfg(any(feature = "ort", feature = "tract"))]
+mod no_rows;
 #[cfg(feature = "ort")]
 pub mod ort;
 #[cfg(all(unix, feature = "quarantine"))]

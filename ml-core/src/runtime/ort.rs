@@ -11,7 +11,7 @@ pub use provider::{
     Rocm, TensorRt, Tvm, VitisAi, Vsinpu, WebGpu, Xnnpack,
 };
 
-use super::{Declined, InferenceRuntime, LoadOptions, LoadReport, LoadedModel, Placement};
+use super::{Declined, InferenceRuntime, LoadOptions, LoadReport, LoadedModel, Placement, no_rows};
 use crate::{
     Error, ErrorKind, Model, Result, Signature, Tensors,
     onnx::{OnnxModel, check},
@@ -53,6 +53,10 @@ impl Default for OrtConfig {
 /// The library is loaded by [`OrtRuntime::new`], once a process; version 1.24 is the oldest that will do. Telemetry is off, and
 /// threads do not spin. A graph that is well formed and still crashes the library crashes the process: load what you do
 /// not trust in a process of its own.
+///
+/// The library is never downloaded: the binding downloads only what it links to when it is built, and a library that is
+/// loaded at run time excludes that. Its releases and the Python packages `onnxruntime`, `onnxruntime-gpu` and
+/// `onnxruntime-openvino` hold it.
 ///
 /// ```no_run
 /// use ml_core::{
@@ -304,6 +308,12 @@ impl Model for OrtModel {
 
     fn predict(&self, inputs: &Tensors) -> Result<Tensors> {
         self.model.signature.check_inputs(inputs)?;
+        // The processor gives the right shapes itself; accelerators crash or refuse.
+        if !self.chain.iter().all(is_cpu)
+            && let Some(nothing) = no_rows::outputs(&self.model.signature, inputs)
+        {
+            return nothing;
+        }
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = idle().pop();
         let mut session = match waiting {

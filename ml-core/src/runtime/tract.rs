@@ -3,11 +3,11 @@
 mod coverage;
 mod value;
 
-use super::{InferenceRuntime, LoadOptions, LoadReport, LoadedModel, selection::reason};
+use super::{InferenceRuntime, LoadOptions, LoadReport, LoadedModel, no_rows, selection::reason};
 use crate::{
-    Error, ErrorKind, Model, Result, Signature, Tensor, Tensors,
+    Error, ErrorKind, Model, Result, Signature, Tensors,
     onnx::{OnnxModel, check, proto::ModelProto},
-    signature::{Dim, TensorSpec},
+    signature::Dim,
 };
 use std::{
     fmt,
@@ -122,8 +122,9 @@ impl Model for TractModel {
 
     fn predict(&self, inputs: &Tensors) -> Result<Tensors> {
         self.signature.check_inputs(inputs)?;
-        if self.signature.is_batched() && !inputs.is_empty() && inputs.rows() == 0 {
-            return nothing(&self.signature);
+        // tract takes no empty tensors.
+        if let Some(nothing) = no_rows::outputs(&self.signature, inputs) {
+            return nothing;
         }
         let values = self
             .signature
@@ -142,21 +143,6 @@ impl Model for TractModel {
         })?;
         Ok(outputs)
     }
-}
-
-/// Outputs of no rows: tract takes no empty tensors.
-fn nothing(signature: &Signature) -> Result<Tensors> {
-    let shape = |spec: &TensorSpec| -> Vec<usize> {
-        let length = |(axis, dim): (usize, &Dim)| match dim {
-            Dim::Named(_) if axis == 0 => 0,
-            Dim::Named(_) => 1,
-            Dim::Fixed(length) => *length,
-        };
-        spec.shape.iter().enumerate().map(length).collect()
-    };
-    signature.outputs().iter().try_fold(Tensors::new(), |outputs, spec| {
-        outputs.with(spec.name.as_str(), Tensor::from_data(shape(spec), value::no_elements(spec.dtype))?)
-    })
 }
 
 /// What tract says, as text; some of its operators panic on what they did not expect.

@@ -55,12 +55,21 @@ fn load(library: Option<PathBuf>, providers: Vec<ExecutionProvider>, model: &Onn
 /// The model gives what the native runtime gives.
 fn agrees_with_native(loaded: &LoadedModel, model: &OnnxModel) {
     let native = NativeRuntime.load(model, &LoadOptions::default()).expect("supported").model;
-    for rows in [1, 7, 64] {
+    for rows in [0, 1, 7, 64] {
         let inputs = random_inputs(&model.signature, rows, Seed::new(23));
         let inputs = if model.signature == net().signature { finite(rows) } else { inputs };
         let expected = native.predict(&inputs).expect("right inputs");
         assert_close(&expected, &loaded.model.predict(&inputs).expect("right inputs"));
     }
+}
+
+/// The runtimes that need no library.
+fn without_library() -> Vec<Arc<dyn InferenceRuntime>> {
+    vec![
+        Arc::new(NativeRuntime),
+        #[cfg(feature = "tract")]
+        Arc::new(ml_core::runtime::tract::TractRuntime),
+    ]
 }
 
 /// Inputs without NaN and infinities, which providers treat as they like.
@@ -217,6 +226,81 @@ mod other_libraries {
             assert_eq!(loaded.report.declined[0].candidate, "openvino");
             assert_close(&expected, &loaded.model.predict(&inputs).expect("right inputs"));
         });
+    }
+
+    /// A dense net, a convolution and an encoder: what OpenVINO runs without help gives what the processor gives, and so do
+    /// the runtimes without a library where they take the model.
+    #[test]
+    fn the_same_nets_give_the_same_on_every_runtime_and_provider() {
+        in_own_process(|| {
+            let path = library("ORT_OPENVINO_PATH");
+            let openvino =
+                OpenVino { device: Some("CPU".into()), precision: Some("FP32".into()), ..OpenVino::default() };
+            let mut taken = Vec::new();
+            for name in ["mlp", "conv", "encoder"] {
+                let file =
+                    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/optimize_{name}.onnx"));
+                let model = OnnxModel::from_bytes(std::fs::read(file).expect("checked in")).expect("a valid model");
+                let cpu = load(Some(path.clone()), vec![Cpu::default().into()], &model).expect("always there").model;
+                let providers = vec![openvino.clone().into()];
+                let loaded = load(Some(path.clone()), providers, &model).expect("OpenVINO runs all of it");
+                assert_eq!(loaded.report.provider, "openvino", "{}", loaded.report);
+                let mut others = vec![("openvino".to_owned(), loaded.model)];
+                for runtime in without_library() {
+                    match runtime.load(&model, &LoadOptions::default()) {
+                        Ok(loaded) => others.push((runtime.name().to_owned(), loaded.model)),
+                        Err(error) => assert_eq!(error.kind(), ErrorKind::Unsupported, "{name}: {error:?}"),
+                    }
+                }
+                for (runner, other) in others {
+                    for rows in [1, 4] {
+                        let inputs = moderate(&model, rows);
+                        let expected = cpu.predict(&inputs).expect("right inputs");
+                        let got =
+                            other.predict(&inputs).unwrap_or_else(|error| panic!("{name} on {runner}: {error:?}"));
+                        assert_near(&expected, &got, &format!("{name} on {runner}"));
+                    }
+                    taken.push(format!("{name} on {runner}"));
+                }
+            }
+            for sure in ["mlp on openvino", "conv on openvino", "encoder on openvino", "mlp on native"] {
+                assert!(taken.iter().any(|taken| taken == sure), "{sure}: {taken:?}");
+            }
+        });
+    }
+
+    /// Small numbers without NaN, and whole numbers that are valid as words of any vocabulary.
+    fn moderate(model: &OnnxModel, rows: usize) -> ml_core::Tensors {
+        random_inputs(&model.signature, rows, Seed::new(31)).iter().fold(
+            ml_core::Tensors::new(),
+            |inputs, (name, tensor)| {
+                let shape = tensor.shape().to_vec();
+                let tensor = match tensor.dtype() {
+                    DType::Fp32 => {
+                        let values = (0..tensor.len()).map(|i| (i % 13) as f32 / 6.5 - 1.0).collect();
+                        Tensor::new(shape, values).expect("the same shape")
+                    }
+                    DType::Int64 => Tensor::new(shape, vec![1_i64; tensor.len()]).expect("the same shape"),
+                    _ => tensor.clone(),
+                };
+                inputs.with(name, tensor).expect("names differ")
+            },
+        )
+    }
+
+    /// Sums of hundreds of products, in another order on every engine: 1e-4 of the largest.
+    fn assert_near(expected: &ml_core::Tensors, got: &ml_core::Tensors, what: &str) {
+        for (name, expected) in expected.iter() {
+            let got = got.require(name).expect("the output is there");
+            assert_eq!((expected.dtype(), expected.shape()), (got.dtype(), got.shape()), "{what}: {name}");
+            let (Ok(expected), Ok(got)) = (expected.values::<f32>(), got.values::<f32>()) else {
+                assert_eq!(expected, got, "{what}: {name}");
+                continue;
+            };
+            let largest = expected.iter().fold(1.0_f32, |largest, value| largest.max(value.abs()));
+            let apart = expected.iter().zip(got).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(apart <= 1e-4 * largest, "{what}: {name} is {apart} apart");
+        }
     }
 
     #[test]

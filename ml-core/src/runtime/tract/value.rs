@@ -86,26 +86,6 @@ pub(super) fn from_tract(value: &Foreign, spec: &TensorSpec) -> Result<Tensor> {
     })
 }
 
-/// No elements of a type.
-pub(super) fn no_elements(dtype: DType) -> TensorData {
-    match dtype {
-        DType::Bool => TensorData::Bool(vec![]),
-        DType::Uint8 => TensorData::Uint8(vec![]),
-        DType::Uint16 => TensorData::Uint16(vec![]),
-        DType::Uint32 => TensorData::Uint32(vec![]),
-        DType::Uint64 => TensorData::Uint64(vec![]),
-        DType::Int8 => TensorData::Int8(vec![]),
-        DType::Int16 => TensorData::Int16(vec![]),
-        DType::Int32 => TensorData::Int32(vec![]),
-        DType::Int64 => TensorData::Int64(vec![]),
-        DType::Fp16 => TensorData::Fp16(vec![]),
-        DType::Fp32 => TensorData::Fp32(vec![]),
-        DType::Fp64 => TensorData::Fp64(vec![]),
-        DType::Bf16 => TensorData::Bf16(vec![]),
-        DType::Bytes => TensorData::Bytes(vec![]),
-    }
-}
-
 fn read<T: Datum + Element>(value: &Foreign) -> Result<Tensor> {
     Tensor::new(value.shape(), elements::<T>(value)?)
 }
