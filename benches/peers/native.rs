@@ -26,9 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let model = OnnxModel::from_bytes(bytes)?;
     let batches = batches(&model, &fs::read(inputs)?, columns.parse()?, rows.parse()?)?;
 
-    let before = resident_bytes();
-    let loaded = runtime.load(&model, &LoadOptions::default())?;
-    let resident = resident_bytes().saturating_sub(before);
+    let (loaded, kept) = heap::kept(|| runtime.load(&model, &LoadOptions::default()));
+    let loaded = loaded?;
     let load = median((0..20).map(|_| timed(|| runtime.load(&model, &LoadOptions::default()))).collect());
 
     let mut scores: Vec<u8> = Vec::new();
@@ -47,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let cpu = (cpu_time() - cpu).as_secs_f64() * 1e6 / calls.len() as f64;
     let p50 = median(calls);
-    println!(r#"{{"p50": {p50:.3}, "cpu": {cpu:.3}, "load": {load:.1}, "resident": {resident}}}"#);
+    println!(r#"{{"p50": {p50:.3}, "cpu": {cpu:.3}, "load": {load:.1}, "kept": {kept}}}"#);
     Ok(())
 }
 
@@ -82,14 +81,63 @@ fn median(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
-/// Bytes of this process in memory, where the system tells.
-fn resident_bytes() -> u64 {
-    let pages = fs::read_to_string("/proc/self/statm").ok();
-    pages.and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok()).unwrap_or(0) * 4096
-}
-
 /// Time that this thread was on a processor, where the system tells.
 fn cpu_time() -> Duration {
     let spent = fs::read_to_string("/proc/thread-self/schedstat").ok();
     Duration::from_nanos(spent.and_then(|text| text.split(' ').next()?.parse().ok()).unwrap_or(0))
+}
+
+/// Counts the memory that is taken and not given back while somebody asks for it.
+mod heap {
+    use std::{
+        alloc::{GlobalAlloc, Layout, System},
+        sync::atomic::{AtomicBool, AtomicIsize, Ordering::Relaxed},
+    };
+
+    static COUNTS: AtomicBool = AtomicBool::new(false);
+    static KEPT: AtomicIsize = AtomicIsize::new(0);
+
+    /// What the work gives, and the bytes that are still taken after it.
+    pub fn kept<T>(work: impl FnOnce() -> T) -> (T, isize) {
+        KEPT.store(0, Relaxed);
+        COUNTS.store(true, Relaxed);
+        let made = work();
+        COUNTS.store(false, Relaxed);
+        (made, KEPT.load(Relaxed))
+    }
+
+    fn count(bytes: usize, taken: bool) {
+        if COUNTS.load(Relaxed) {
+            let bytes = isize::try_from(bytes).unwrap_or(isize::MAX);
+            KEPT.fetch_add(if taken { bytes } else { -bytes }, Relaxed);
+        }
+    }
+
+    struct Counted;
+
+    #[global_allocator]
+    static HEAP: Counted = Counted;
+
+    // SAFETY: all is left to the allocator of the system.
+    #[expect(unsafe_code, reason = "an allocator that counts")]
+    unsafe impl GlobalAlloc for Counted {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            count(layout.size(), true);
+            // SAFETY: as the caller promises.
+            unsafe { System.alloc(layout) }
+        }
+
+        unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+            count(layout.size(), false);
+            // SAFETY: as the caller promises.
+            unsafe { System.dealloc(at, layout) }
+        }
+
+        unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+            count(layout.size(), false);
+            count(size, true);
+            // SAFETY: as the caller promises.
+            unsafe { System.realloc(at, layout, size) }
+        }
+    }
 }

@@ -8,7 +8,7 @@
 //!
 //! | `ai.onnx.ml` 1 to 5 | |
 //! |---|---|
-//! | trees | `TreeEnsembleClassifier`, `TreeEnsembleRegressor` |
+//! | trees | `TreeEnsemble`, `TreeEnsembleClassifier`, `TreeEnsembleRegressor` |
 //! | sums and vectors | `LinearClassifier`, `LinearRegressor`, `SVMClassifier`, `SVMRegressor` |
 //! | columns | `ArrayFeatureExtractor`, `Binarizer`, `FeatureVectorizer`, `Imputer`, `Normalizer`, `Scaler` |
 //! | categories | `CategoryMapper`, `LabelEncoder`, `OneHotEncoder` |
