@@ -98,7 +98,7 @@ mod heap {
     static KEPT: AtomicIsize = AtomicIsize::new(0);
 
     /// What the work gives, and the bytes that are still taken after it.
-    pub fn kept<T>(work: impl FnOnce() -> T) -> (T, isize) {
+    pub(crate) fn kept<T>(work: impl FnOnce() -> T) -> (T, isize) {
         KEPT.store(0, Relaxed);
         COUNTS.store(true, Relaxed);
         let made = work();
