@@ -60,6 +60,7 @@ impl Level {
     }
 
     /// Lanes for so many rows, of which some may stay empty; nothing where rows one by one are quicker.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables, reason = "here no level takes single rows"))]
     pub(super) fn lanes(self, rows: usize, single_rows: bool) -> Option<usize> {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
@@ -84,6 +85,10 @@ impl Level {
 /// Adds the weights of the leaves of as many rows as there are lanes. `columns` are by column and then by row, `sums` by
 /// target and then by row; `targets` has that of each tree.
 #[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "instructions that not every processor has"))]
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(unused_variables, reason = "here no level has more than one number of lanes")
+)]
 pub(super) fn sum_rows(bits: &Bits, weights: &[f32], lanes: usize, columns: &[f32], targets: &[u32], sums: &mut [f32]) {
     match bits.level.0 {
         // SAFETY: a level is one that the processor has.
@@ -99,6 +104,10 @@ pub(super) fn sum_rows(bits: &Bits, weights: &[f32], lanes: usize, columns: &[f3
 
 /// The leaf of each row, within the tree, in one tree after the other.
 #[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "instructions that not every processor has"))]
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(unused_variables, reason = "here no level has more than one number of lanes")
+)]
 pub(super) fn visit_rows(bits: &Bits, lanes: usize, columns: &[f32], visit: impl FnMut(usize, &[u32])) {
     match bits.level.0 {
         // SAFETY: a level is one that the processor has.
@@ -114,6 +123,7 @@ pub(super) fn visit_rows(bits: &Bits, lanes: usize, columns: &[f32], visit: impl
 
 /// Adds the weights of the leaves of one row to its sums: one a target, or one where all trees are for the same.
 #[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "instructions that not every processor has"))]
+#[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables, reason = "here no level takes single rows"))]
 pub(super) fn sum_row(bits: &Bits, weights: &[f32], row: &Row, targets: &[u32], sums: &mut [f32]) {
     match bits.level.0 {
         // SAFETY: a level is one that the processor has.
@@ -125,6 +135,7 @@ pub(super) fn sum_row(bits: &Bits, weights: &[f32], row: &Row, targets: &[u32], 
 
 /// The leaves of one row, each within its tree, by groups of trees.
 #[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "instructions that not every processor has"))]
+#[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables, reason = "here no level takes single rows"))]
 pub(super) fn visit_row(bits: &Bits, row: &Row, visit: impl FnMut(usize, &[u32; TREES])) {
     match bits.level.0 {
         // SAFETY: a level is one that the processor has.
