@@ -6,7 +6,7 @@ use crate::{
     runtime_ort::ort,
 };
 use ml_core::{
-    ErrorKind, InferenceRuntime, Seed, Tensor, Tensors,
+    InferenceRuntime, Seed, Tensor, Tensors,
     conformance::model::assert_close,
     import::{self, ImportOptions},
     runtime::LoadOptions,
@@ -29,13 +29,7 @@ fn ten_thousand_rows_agree_on_both_runtimes() {
     let mut random = Seed::new(4).stream("rows");
     for golden in golden() {
         let model = import(&golden.path).model().expect("a model");
-        let native = match load(&model) {
-            Ok(native) => native,
-            Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
-                continue;
-            }
-        };
+        let native = load(&model).expect("supported");
         println!("{}", golden.name);
         let values: Vec<f32> = (0..40_000).map(|_| value(&mut random)).collect();
         let inputs = Tensors::new().with("features", Tensor::new([10_000, 4], values).expect("full")).expect("one");
