@@ -11,7 +11,7 @@
 
 use lexopt::{Arg, ValueExt as _};
 use ml_platform::core::{
-    Bundle, Dataset, Error, InferenceRuntime, Result, Seed, Signature, Table, Tensor, Tensors,
+    Bundle, Dataset, Error, InferenceRuntime, Result, Seed, Signature, Tensor, Tensors,
     arrow::{
         array::{ArrayRef, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray},
         datatypes::Schema,
@@ -22,7 +22,8 @@ use ml_platform::core::{
     signature::Dim,
     tensor::{DType, TensorData},
 };
-use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
+use ml_platform::features::ingest;
+use parquet::arrow::ArrowWriter;
 use std::{
     fs::File,
     num::NonZeroUsize,
@@ -139,25 +140,22 @@ fn runtime(name: &str, providers: &[String]) -> Result<Arc<dyn InferenceRuntime>
         }
         #[cfg(feature = "tract")]
         "tract" => Ok(Arc::new(ml_platform::core::runtime::tract::TractRuntime)),
-        "ort" | "tract" => Err(Error::unsupported("the example was built without this runtime")
-            .with("runtime", name)
-            .with("feature", name)),
+        #[cfg(not(feature = "ort"))]
+        "ort" => Err(left_out(name)),
+        #[cfg(not(feature = "tract"))]
+        "tract" => Err(left_out(name)),
         _ => Err(Error::invalid_input("no such runtime").with("runtime", name.escape_debug())),
     }
 }
 
+#[cfg(not(all(feature = "ort", feature = "tract")))]
+fn left_out(feature: &str) -> Error {
+    Error::unsupported("the example was built without this runtime").with("feature", feature)
+}
+
 /// All rows of a file, as the inputs of the model.
 fn rows(path: &PathBuf, bundle: &Bundle, signature: &Signature) -> Result<Tensors> {
-    let failed = |message: &str| Error::unavailable(message).with("file", path.display());
-    let file = File::open(path).map_err(|source| failed("the rows cannot be opened").with_source(source))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
-        .and_then(ParquetRecordBatchReaderBuilder::build)
-        .map_err(|source| failed("the rows are no Parquet").with_source(source))?;
-    let schema = reader.schema();
-    let batches = reader
-        .collect::<std::result::Result<Vec<_>, _>>()
-        .map_err(|source| failed("the rows cannot be read").with_source(source))?;
-    let mut table = Table::new(schema, batches)?;
+    let mut table = ingest::parquet::read(path, None)?;
     // A bundle that names the columns of its input gets those, in its order.
     if let Ok(columns) = Columns::of(bundle) {
         let names: Vec<_> = columns.columns.iter().map(|column| &column.name).collect();

@@ -132,7 +132,8 @@ fn without_nan(bytes: &[u8]) -> Cow<'_, [u8]> {
             _ if escaped => escaped = false,
             b'\\' if in_text => escaped = true,
             b'"' => in_text = !in_text,
-            b'N' if !in_text && bytes[at..].starts_with(b"NaN") => {
+            // One that begins within another is none of its own.
+            b'N' if !in_text && at >= from && bytes[at..].starts_with(b"NaN") => {
                 kept.extend_from_slice(&bytes[from..at]);
                 kept.extend_from_slice(b"null");
                 from = at + 3;

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod collective;
+mod fuzz;
 mod import;
 #[cfg(feature = "ort")]
 mod import_ort;

@@ -105,11 +105,12 @@ fn broken_xgboost_models_name_field_tree_and_node() {
 
 #[test]
 fn what_is_no_model_is_told_apart() {
-    let cases: [(&[u8], ErrorKind); 9] = [
+    let cases: [(&[u8], ErrorKind); 10] = [
         (b"", ErrorKind::Corrupt),
         (b" \n", ErrorKind::Corrupt),
         (b"tree\n", ErrorKind::Corrupt),
         (b"{}", ErrorKind::Corrupt),
+        (b"{NaNaNaN", ErrorKind::Corrupt),
         (b"{L\0\0\0", ErrorKind::Corrupt),
         (b"garbage", ErrorKind::Corrupt),
         (b"\x80\x04\x95", ErrorKind::Unsupported),
