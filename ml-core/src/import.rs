@@ -247,7 +247,7 @@ pub fn bytes(bytes: impl Into<Bytes>, options: &ImportOptions) -> Result<Import>
 /// Imports the model in a file, told by its first bytes, whatever its name.
 ///
 /// # Errors
-/// As [`bytes`]; [`NotFound`](crate::ErrorKind::NotFound) and [`Unavailable`](crate::ErrorKind::Unavailable) when the file
+/// As [`bytes()`]; [`NotFound`](crate::ErrorKind::NotFound) and [`Unavailable`](crate::ErrorKind::Unavailable) when the file
 /// cannot be read, [`Unsupported`](crate::ErrorKind::Unsupported) when it is larger than 2 GiB.
 pub fn file(path: impl AsRef<Path>, options: &ImportOptions) -> Result<Import> {
     let path = path.as_ref();

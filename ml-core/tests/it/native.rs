@@ -215,3 +215,33 @@ fn an_output_of_another_shape_than_declared_is_refused() {
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert!(error.to_string().contains("(tensor: y, got: FP32 [1, 3])"), "{error}");
 }
+
+#[test]
+fn a_version_of_an_operator_set_that_is_not_known_is_refused() {
+    let model = graph(rows_of_three(), |graph, x| graph.node(Domain::Onnx, "Neg", &[x], vec![]));
+    // `opset_import` once more: version 99 of the set with the empty name.
+    let bytes = [&model.bytes[..], &[8 << 3 | 2, 2, 2 << 3, 99]].concat();
+    let error = load(&OnnxModel::from_bytes(bytes).expect("a valid graph")).expect_err("an unknown version");
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("(domain: , version: 99)"), "{error}");
+}
+
+#[test]
+fn half_precision_gives_what_single_precision_gives_rounded() {
+    for (op, attributes) in [("Softmax", vec![]), ("LogSoftmax", vec![]), ("Sigmoid", vec![]), ("Erf", vec![])] {
+        let outputs = |to: i64| {
+            let model = graph(rows_of_three(), |graph, x| {
+                let narrow = graph.node(Domain::Onnx, "Cast", &[x], vec![Attribute::int("to", to)]);
+                let y = graph.node(Domain::Onnx, op, &[narrow], attributes.clone());
+                graph.node(Domain::Onnx, "Cast", &[y], vec![Attribute::int("to", 1)])
+            });
+            run(&model, &[0.5, -1.25, 2.0, 0.0, 8.0, -3.0]).expect("right inputs")
+        };
+        let single = outputs(1);
+        for (half, tolerance) in [(10, 1e-3), (16, 8e-3)] {
+            for (single, half) in single.iter().zip(outputs(half)) {
+                assert!((single - half).abs() <= tolerance * single.abs().max(1.0), "{op}: {single} {half}");
+            }
+        }
+    }
+}

@@ -1,16 +1,13 @@
 //! Values set against mean and variance: `BatchNormalization`, `LayerNormalization`.
 
 use super::{
-    element::dispatch,
+    element::{Float, Wide, for_floats},
     kernel::{Frame, Kernel, Lowered, Slot},
     length::{Length, Type, axis},
     node::Node,
 };
-use crate::{
-    Error, Result,
-    tensor::{DType, Element},
-};
-use std::{fmt, marker::PhantomData};
+use crate::{Error, Result, tensor::DType};
+use std::marker::PhantomData;
 
 /// By the mean and variance of each channel that training found; the channels are the second dimension.
 pub(super) fn batch(node: &Node<'_>) -> Result<Lowered> {
@@ -30,7 +27,7 @@ pub(super) fn batch(node: &Node<'_>) -> Result<Lowered> {
     let inner = Length::product(&of.shape[2..])?;
     let epsilon = attributes.float("epsilon")?.unwrap_or(1e-5);
     let channels = channels.count();
-    dispatch!(of.dtype, [Fp32: f32, Fp64: f64], T => {
+    for_floats!(of.dtype, T => {
         Lowered::step(Batch::<T> { channels, inner, epsilon: epsilon.into(), of: PhantomData }, [of.clone()])
     })
 }
@@ -64,46 +61,15 @@ pub(super) fn layer(node: &Node<'_>) -> Result<Lowered> {
     if of.dtype == DType::Fp64 && attributes.int("stash_type")?.unwrap_or(1) == 1 {
         return Err(Error::unsupported("the native runtime normalizes FP64 only in FP64"));
     }
-    let lowered = dispatch!(of.dtype, [Fp32: f32, Fp64: f64], T => {
+    let lowered = for_floats!(of.dtype, T => {
         Lowered::step(Layer::<T> { outer, inner, epsilon: epsilon.into(), bias, of: PhantomData }, outputs)
     })?;
     Ok(lowered.mixing_rows(inner.is_by_rows()))
 }
 
-/// What both are made of, in either precision; sums are in double.
-trait Real: Element + Copy + fmt::Debug {
-    fn wide(self) -> f64;
-    fn narrow(value: f64) -> Self;
-    fn scale_and_shift(self, scale: Self, shift: Self) -> Self;
-}
-
-impl Real for f32 {
-    fn wide(self) -> f64 {
-        self.into()
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "the value is computed in double precision")]
-    fn narrow(value: f64) -> Self {
-        value as Self
-    }
-
-    fn scale_and_shift(self, scale: Self, shift: Self) -> Self {
-        self * scale + shift
-    }
-}
-
-impl Real for f64 {
-    fn wide(self) -> f64 {
-        self
-    }
-
-    fn narrow(value: f64) -> Self {
-        value
-    }
-
-    fn scale_and_shift(self, scale: Self, shift: Self) -> Self {
-        self * scale + shift
-    }
+/// Sums are in double precision; this is what a value has of it.
+fn narrow<T: Float>(value: f64) -> T {
+    T::from_wide(Wide::Float(value))
 }
 
 #[derive(Debug)]
@@ -114,21 +80,21 @@ struct Batch<T> {
     of: PhantomData<fn(T) -> T>,
 }
 
-impl<T: Real> Kernel for Batch<T> {
+impl<T: Float> Kernel for Batch<T> {
     fn run(&self, frame: &mut Frame<'_>, inputs: &[Slot], outputs: &[Slot]) -> Result<()> {
         let mut out = frame.take_cleared::<T>(outputs[0]);
         let [scale, shift, mean, variance] = [1, 2, 3, 4].map(|index| frame.values::<T>(inputs[index]));
         let factors: Vec<(T, T)> = (0..self.channels)
             .map(|channel| {
-                let factor = scale[channel].wide() / (variance[channel].wide() + self.epsilon).sqrt();
-                (T::narrow(factor), T::narrow(shift[channel].wide() - mean[channel].wide() * factor))
+                let factor = scale[channel].to_f64() / (variance[channel].to_f64() + self.epsilon).sqrt();
+                (narrow::<T>(factor), narrow::<T>(shift[channel].to_f64() - mean[channel].to_f64() * factor))
             })
             .collect();
         let inner = self.inner.at(frame.rows);
         if inner > 0 {
             let blocks = frame.values::<T>(inputs[0]).chunks_exact(inner);
             for (block, (factor, shift)) in blocks.zip(factors.iter().cycle()) {
-                out.extend(block.iter().map(|value| value.scale_and_shift(*factor, *shift)));
+                out.extend(block.iter().map(|value| value.mul(*factor).add(*shift)));
             }
         }
         frame.put(outputs[0], out);
@@ -145,7 +111,7 @@ struct Layer<T> {
     of: PhantomData<fn(T) -> T>,
 }
 
-impl<T: Real> Kernel for Layer<T> {
+impl<T: Float> Kernel for Layer<T> {
     fn run(&self, frame: &mut Frame<'_>, inputs: &[Slot], outputs: &[Slot]) -> Result<()> {
         let mut out = frame.take_cleared::<T>(outputs[0]);
         let mut means = outputs.get(1).map(|&slot| frame.take_cleared::<T>(slot));
@@ -157,15 +123,15 @@ impl<T: Real> Kernel for Layer<T> {
         let count = inner as f64;
         for row in 0..self.outer.at(frame.rows) {
             let row = &values[row * inner..(row + 1) * inner];
-            let mean = row.iter().map(|value| value.wide()).sum::<f64>() / count;
-            let variance = row.iter().map(|value| (value.wide() - mean).powi(2)).sum::<f64>() / count;
+            let mean = row.iter().map(|value| value.to_f64()).sum::<f64>() / count;
+            let variance = row.iter().map(|value| (value.to_f64() - mean).powi(2)).sum::<f64>() / count;
             let inverse = 1.0 / (variance + self.epsilon).sqrt();
             out.extend(row.iter().enumerate().map(|(at, value)| {
-                let shift = bias.map_or(0.0, |bias| bias[at].wide());
-                T::narrow((value.wide() - mean) * inverse * scale[at].wide() + shift)
+                let shift = bias.map_or(0.0, |bias| bias[at].to_f64());
+                narrow::<T>((value.to_f64() - mean) * inverse * scale[at].to_f64() + shift)
             }));
-            means.iter_mut().for_each(|means| means.push(T::narrow(mean)));
-            inverses.iter_mut().for_each(|inverses| inverses.push(T::narrow(inverse)));
+            means.iter_mut().for_each(|means| means.push(narrow::<T>(mean)));
+            inverses.iter_mut().for_each(|inverses| inverses.push(narrow::<T>(inverse)));
         }
         frame.put(outputs[0], out);
         for (slot, values) in outputs.iter().skip(1).zip([means, inverses]) {

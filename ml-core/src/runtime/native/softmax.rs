@@ -1,7 +1,7 @@
 //! Shares of one along an axis: `Softmax`, `LogSoftmax`, `Hardmax`.
 
 use super::{
-    element::dispatch,
+    element::for_floats,
     kernel::{Frame, Kernel, Lowered, Slot},
     length::{Length, axis},
     node::Node,
@@ -30,7 +30,7 @@ pub(super) fn softmax(node: &Node<'_>, shares: Shares) -> Result<Lowered> {
     let outer = Length::product(&of.shape[..from])?;
     let along = Length::product(&of.shape[from..to])?;
     let inner = Length::product(&of.shape[to..])?;
-    let lowered = dispatch!(of.dtype, [Fp32: f32, Fp64: f64], T => {
+    let lowered = for_floats!(of.dtype, T => {
         Lowered::step(Softmax::<T> { shares, outer, along, inner, of: PhantomData }, [of.clone()]).in_place()
     })?;
     Ok(lowered.mixing_rows(along.is_by_rows()))
@@ -81,6 +81,44 @@ macro_rules! real {
 }
 
 real!(f32, f64);
+
+/// Half precision is computed in single precision, and rounded once.
+macro_rules! half {
+    ($($type:ident),*) => {$(
+        impl Real for half::$type {
+            fn soft(values: &mut [Self]) {
+                let (greatest, sum) = exponentials(values.iter().map(|value| value.to_f32()));
+                values.iter_mut().for_each(|value| *value = Self::from_f32((value.to_f32() - greatest).exp() / sum));
+            }
+
+            fn log_of_soft(values: &mut [Self]) {
+                let (greatest, sum) = exponentials(values.iter().map(|value| value.to_f32()));
+                let log_sum = sum.ln();
+                values.iter_mut().for_each(|value| *value = Self::from_f32(value.to_f32() - greatest - log_sum));
+            }
+
+            fn hard(values: &mut [Self]) {
+                let mut best = 0;
+                for (at, value) in values.iter().enumerate() {
+                    if *value > values[best] {
+                        best = at;
+                    }
+                }
+                values.iter_mut().enumerate().for_each(|(at, value)| {
+                    *value = if at == best { Self::ONE } else { Self::ZERO };
+                });
+            }
+        }
+    )*};
+}
+
+half!(f16, bf16);
+
+/// The greatest, and the sum of the exponentials of what is left when it is taken off.
+fn exponentials(values: impl Iterator<Item = f32> + Clone) -> (f32, f32) {
+    let greatest = values.clone().fold(f32::NEG_INFINITY, f32::max);
+    (greatest, values.map(|value| (value - greatest).exp()).sum())
+}
 
 #[derive(Debug)]
 struct Softmax<T> {
