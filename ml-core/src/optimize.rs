@@ -16,6 +16,42 @@
 //! | [`StructuredPrune`] | takes whole units and feature maps out | nothing, or training afterwards | by how many |
 //! | [`MagnitudePrune`] | sets small weights to zero | nothing, or training afterwards | by how many |
 //!
+//! ```
+//! use ml_core::{
+//!     Tensor, Tensors,
+//!     onnx::graph::{Domain, GraphBuilder},
+//!     optimize::{AccuracyGate, Evaluation, Measure, Optimizer, StructuredPrune, StructuredPruneParams},
+//!     runtime::native::NativeRuntime,
+//!     signature::TensorSpec,
+//!     tensor::DType,
+//! };
+//! use std::sync::Arc;
+//!
+//! let mut graph = GraphBuilder::new("two layers");
+//! let x = graph.input(TensorSpec::batched("x", DType::Fp32, [8]))?;
+//! let waves = |count: usize| (0..count).map(|i| (i as f32).sin()).collect::<Vec<_>>();
+//! let (w, v) = (Tensor::new([8, 100], waves(800))?, Tensor::new([100, 3], waves(300))?);
+//! let (w, v) = (graph.initializer(w), graph.initializer(v));
+//! let hidden = graph.node(Domain::Onnx, "MatMul", &[x, w], vec![]);
+//! let hidden = graph.node(Domain::Onnx, "Relu", &[hidden], vec![]);
+//! let y = graph.node(Domain::Onnx, "MatMul", &[hidden, v], vec![]);
+//! graph.output(y, TensorSpec::batched("y", DType::Fp32, [3]))?;
+//! let model = graph.finish()?;
+//!
+//! // Half of the units go, if nine of ten answers stay the same.
+//! let rows = Tensors::new().with("x", Tensor::new([50, 8], waves(400))?)?;
+//! let evaluation = Evaluation::new(Arc::new(NativeRuntime), rows)?
+//!     .with_gate(AccuracyGate::new(Measure::Agreement, 0.1)?)?;
+//! let half = StructuredPrune::new(StructuredPruneParams { fraction: 0.5 })?;
+//! let optimized = Optimizer::new().with_pass(half).with_evaluation(evaluation).run(&model)?;
+//! println!("{}", optimized.report());
+//! match optimized.into_model() {
+//!     Some(smaller) => assert!(smaller.bytes.len() < model.bytes.len()),
+//!     None => println!("the model stays as it is"),
+//! }
+//! # Ok::<(), ml_core::Error>(())
+//! ```
+//!
 //! Passes work on the main graph. Graphs within nodes (`If`, `Loop`, `Scan`) and model-local functions are carried along
 //! unchanged, and so is what a pass does not know.
 

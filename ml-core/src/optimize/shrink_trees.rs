@@ -194,22 +194,31 @@ fn drop_without_effect(pool: &Pool, trees: &mut Vec<Tree>, ensemble: &Ensemble<'
     if !matches!(ensemble.aggregate, Aggregate::Sum | Aggregate::Average) {
         return;
     }
-    let mut at = 0;
-    while at < trees.len() && trees.len() > 1 {
-        let others = trees.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, tree)| tree.root);
-        let idle = pool.is_zero(trees[at].root)
-            // A class without any score is told apart from one whose score is zero.
-            && (!ensemble.is_classifier || {
-                let always: HashSet<i64> = others.flat_map(|root| pool.always_scored(root)).collect();
-                pool.scored(trees[at].root).is_subset(&always)
-            });
-        if idle {
-            trees.remove(at);
-            changes.add("trees without effect", 1);
-        } else {
-            at += 1;
+    // By target, how many trees score every row. A class without any score is told apart from one whose score is zero.
+    let mut always: HashMap<i64, usize> = HashMap::new();
+    if ensemble.is_classifier {
+        for target in trees.iter().flat_map(|tree| pool.always_scored(tree.root)) {
+            *always.entry(target).or_default() += 1;
         }
     }
+    let before = trees.len();
+    let mut left = before;
+    trees.retain(|tree| {
+        let own = if ensemble.is_classifier { pool.always_scored(tree.root) } else { HashSet::new() };
+        let scored_by_others =
+            |target: &i64| always.get(target).copied().unwrap_or(0) > usize::from(own.contains(target));
+        let idle = left > 1
+            && pool.is_zero(tree.root)
+            && (!ensemble.is_classifier || pool.scored(tree.root).iter().all(scored_by_others));
+        if idle {
+            left -= 1;
+            for target in own {
+                always.entry(target).and_modify(|count| *count -= 1);
+            }
+        }
+        !idle
+    });
+    changes.add("trees without effect", (before - trees.len()) as u64);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "more trees than 2^52 do not fit a model")]

@@ -63,6 +63,10 @@ impl Golden {
         if name == "encoder" { ids(&self.rows.ids[..64]) } else { digits(&self.rows.digits) }
     }
 
+    pub(crate) fn labels(&self) -> &[i64] {
+        &self.rows.labels
+    }
+
     /// Other rows, to measure activations on.
     pub(crate) fn calibration(&self, name: &str) -> Tensors {
         if name == "encoder" { ids(&self.rows.ids[64..]) } else { digits(&self.rows.calibration_digits) }

@@ -199,3 +199,31 @@ fn activations_that_are_no_numbers_are_named() {
     let calibration = Calibration::new(onnx_runtime(), vec![Tensors::new()]).expect("a batch");
     assert_eq!(StaticInt8::new(params, calibration).expect_err("no share").kind(), ErrorKind::InvalidInput);
 }
+
+#[test]
+fn the_native_runtime_gives_what_onnx_runtime_gives_for_the_same_codes() {
+    use ml_core::runtime::{LoadOptions, native::NativeRuntime};
+    let golden = Golden::read();
+    let passes: [(&str, std::sync::Arc<dyn Pass>); 2] = [
+        ("dynamic", std::sync::Arc::new(dynamic())),
+        ("static", std::sync::Arc::new(calibrated(&golden, "mlp", StaticInt8Params::default()))),
+    ];
+    for (what, pass) in passes {
+        let smaller = pass.apply(&model("mlp")).expect(what).model;
+        let rows = golden.rows("mlp");
+        let of = |runtime: &dyn ml_core::InferenceRuntime| {
+            let loaded = runtime.load(&smaller, &LoadOptions::default()).expect(what);
+            loaded
+                .model
+                .predict(&rows)
+                .expect(what)
+                .remove("probabilities")
+                .expect("an output")
+                .into_values::<f32>()
+                .expect("floats")
+        };
+        let (native, theirs) = (of(&NativeRuntime), of(onnx_runtime().as_ref()));
+        let far = native.iter().zip(&theirs).filter(|(a, b)| (**a - **b).abs() > 0.02).count();
+        assert_eq!(far, 0, "{what}: {far} of {}", native.len());
+    }
+}

@@ -14,6 +14,7 @@ use ml_core::{
     signature::TensorSpec,
     tensor::DType,
 };
+use proptest::prelude::*;
 use std::sync::Arc;
 
 /// `factor * x + 3`.
@@ -229,4 +230,80 @@ fn the_input_that_is_an_output_as_well_stays() {
     let model = graph.finish().expect("a valid graph");
     let applied = RemoveDeadNodes.apply(&model).expect("a valid model");
     assert!(applied.changes.is_empty());
+}
+
+#[test]
+fn rows_of_a_data_set_fill_one_input_in_order_and_labels_are_classes() {
+    use ml_core::{
+        Dataset, Table,
+        arrow::array::{ArrayRef, Float32Array, Int64Array, RecordBatch},
+    };
+    let golden = super::Golden::read();
+    let pixels = golden.rows("mlp");
+    let pixels = pixels.require("x").and_then(Tensor::values::<f32>).expect("digits");
+    let column = |at: usize| pixels.iter().skip(at).step_by(64).copied();
+    let mut columns: Vec<(String, ArrayRef)> = (0..64)
+        .map(|at| (format!("p{at}"), Arc::new(Float32Array::from_iter_values(column(at))) as ArrayRef))
+        .collect();
+    columns.push(("digit".into(), Arc::new(Int64Array::from(golden.labels().to_vec()))));
+    let table = Table::from(RecordBatch::try_from_iter(columns).expect("columns of one length"));
+    let features = (0..64).map(|at| format!("p{at}"));
+    let data = Dataset::new(table).features(features).and_then(|data| data.label("digit")).expect("columns");
+    let model = super::model("mlp");
+    let evaluation = Evaluation::from_dataset(Arc::new(NativeRuntime), &model, &data, usize::MAX)
+        .and_then(|evaluation| evaluation.with_gate(AccuracyGate::new(Measure::Accuracy, 0.0)?))
+        .expect("classes")
+        .with_latency([1], 3);
+    let optimizer = Optimizer::new().with_pass(RemoveDeadNodes).with_evaluation(evaluation);
+    let optimized = optimizer.run(&model).expect("runs");
+    let step = &optimized.report().steps[0];
+    assert_eq!(super::score(step, Measure::Accuracy), 0.97);
+    assert_eq!((step.latencies.len(), step.latencies[0].rows), (1, 1));
+    // A model that takes another number of columns says so.
+    let short = data.with_source(data.to_table().expect("rows")).expect("the same columns");
+    let error =
+        Evaluation::from_dataset(Arc::new(NativeRuntime), &line(1.0), &short, 10).expect_err("64 columns for one");
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn an_operator_set_from_before_what_a_pass_writes_is_refused() {
+    let mut model = super::model("mlp");
+    // The import of version 17 of the set with the empty name becomes one of version 10.
+    let at = model.bytes.windows(4).rposition(|bytes| bytes == [0x0a, 0x00, 0x10, 17]).expect("an import");
+    let mut bytes = model.bytes.to_vec();
+    bytes[at + 3] = 10;
+    model.bytes = bytes.into();
+    for pass in [&passes()[2], &passes()[3]] {
+        let error = pass.apply(&model).expect_err("too old");
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn no_pass_panics_on_a_damaged_model(
+        which in 0..6_usize,
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let golden = || crate::runtime::golden_of("trees").into_iter().nth(which * 2).map(|(_, model, ..)| model);
+        let model = match which {
+            0 => super::model("mlp"),
+            1 => super::model("conv"),
+            2 => super::model("encoder"),
+            _ => golden().expect("a golden model"),
+        };
+        let mut bytes = model.bytes.to_vec();
+        for (at, byte) in damage {
+            *at.get_mut(&mut bytes) = byte;
+        }
+        if let Ok(damaged) = OnnxModel::from_bytes(bytes) {
+            for pass in passes() {
+                // Whatever it says, it says it.
+                drop(pass.apply(&damaged));
+            }
+        }
+    }
 }
