@@ -308,10 +308,8 @@ impl Model for OrtModel {
 
     fn predict(&self, inputs: &Tensors) -> Result<Tensors> {
         self.model.signature.check_inputs(inputs)?;
-        // The processor gives the right shapes itself; accelerators crash or refuse.
-        if !self.chain.iter().all(is_cpu)
-            && let Some(nothing) = no_rows::outputs(&self.model.signature, inputs)
-        {
+        // The library is not asked: accelerators refuse, and `FeatureVectorizer` on the processor ends the process.
+        if let Some(nothing) = no_rows::outputs(&self.model.signature, inputs) {
             return nothing;
         }
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
