@@ -182,6 +182,18 @@ macro_rules! elements {
         )*
 
         impl TensorData {
+            /// So many zeros; for `BOOL` false, for `BYTES` empty.
+            ///
+            /// ```
+            /// use ml_core::tensor::{DType, TensorData};
+            ///
+            /// assert_eq!(TensorData::zeros(DType::Bool, 2), TensorData::Bool(vec![false, false]));
+            /// ```
+            #[must_use]
+            pub fn zeros(dtype: DType, count: usize) -> Self {
+                match dtype { $(DType::$variant => Self::$variant(vec![<$type>::default(); count]),)* }
+            }
+
             /// The element type.
             #[must_use]
             pub fn dtype(&self) -> DType {

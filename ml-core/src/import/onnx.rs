@@ -110,7 +110,7 @@ fn made_up(specs: &[TensorSpec], rows: usize, others: usize) -> Result<Option<Te
         let data = match spec.dtype {
             DType::Fp32 => TensorData::Fp32((0..count).map(|_| (random.next_f64() * 2.0 - 1.0) as f32).collect()),
             DType::Fp64 => TensorData::Fp64((0..count).map(|_| random.next_f64() * 2.0 - 1.0).collect()),
-            dtype => zeros(dtype, count),
+            dtype => TensorData::zeros(dtype, count),
         };
         inputs.insert(&spec.name, Tensor::from_data(shape, data)?)?;
     }
@@ -123,23 +123,4 @@ fn batch(specs: &[TensorSpec]) -> Option<&str> {
         Dim::Named(name) => Some(name.as_str()),
         Dim::Fixed(_) => None,
     })
-}
-
-fn zeros(dtype: DType, count: usize) -> TensorData {
-    match dtype {
-        DType::Bool => TensorData::Bool(vec![false; count]),
-        DType::Uint8 => TensorData::Uint8(vec![0; count]),
-        DType::Uint16 => TensorData::Uint16(vec![0; count]),
-        DType::Uint32 => TensorData::Uint32(vec![0; count]),
-        DType::Uint64 => TensorData::Uint64(vec![0; count]),
-        DType::Int8 => TensorData::Int8(vec![0; count]),
-        DType::Int16 => TensorData::Int16(vec![0; count]),
-        DType::Int32 => TensorData::Int32(vec![0; count]),
-        DType::Int64 => TensorData::Int64(vec![0; count]),
-        DType::Fp16 => TensorData::Fp16(vec![half::f16::ZERO; count]),
-        DType::Bf16 => TensorData::Bf16(vec![half::bf16::ZERO; count]),
-        DType::Fp32 => TensorData::Fp32(vec![0.0; count]),
-        DType::Fp64 => TensorData::Fp64(vec![0.0; count]),
-        DType::Bytes => TensorData::Bytes(vec![Bytes::new(); count]),
-    }
 }

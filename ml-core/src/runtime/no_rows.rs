@@ -3,7 +3,7 @@
 use crate::{
     Result, Signature, Tensor, Tensors,
     signature::{Dim, TensorSpec},
-    tensor::{DType, TensorData},
+    tensor::TensorData,
 };
 
 /// Outputs of no rows for inputs of no rows; `None` when there are rows, or the model does not go by rows.
@@ -14,8 +14,10 @@ pub(super) fn outputs(signature: &Signature, inputs: &Tensors) -> Option<Result<
     let empty = || inputs.iter().all(|(_, tensor)| tensor.rows() == 0);
     (batched && empty()).then(|| {
         signature.outputs().iter().try_fold(Tensors::new(), |outputs, spec| {
-            outputs
-                .with(spec.name.as_str(), Tensor::from_data(shape(spec, signature, inputs), no_elements(spec.dtype))?)
+            outputs.with(
+                spec.name.as_str(),
+                Tensor::from_data(shape(spec, signature, inputs), TensorData::zeros(spec.dtype, 0))?,
+            )
         })
     })
 }
@@ -35,29 +37,10 @@ fn shape(spec: &TensorSpec, signature: &Signature, inputs: &Tensors) -> Vec<usiz
     spec.shape.iter().enumerate().map(length).collect()
 }
 
-/// No elements of a type.
-fn no_elements(dtype: DType) -> TensorData {
-    match dtype {
-        DType::Bool => TensorData::Bool(vec![]),
-        DType::Uint8 => TensorData::Uint8(vec![]),
-        DType::Uint16 => TensorData::Uint16(vec![]),
-        DType::Uint32 => TensorData::Uint32(vec![]),
-        DType::Uint64 => TensorData::Uint64(vec![]),
-        DType::Int8 => TensorData::Int8(vec![]),
-        DType::Int16 => TensorData::Int16(vec![]),
-        DType::Int32 => TensorData::Int32(vec![]),
-        DType::Int64 => TensorData::Int64(vec![]),
-        DType::Fp16 => TensorData::Fp16(vec![]),
-        DType::Fp32 => TensorData::Fp32(vec![]),
-        DType::Fp64 => TensorData::Fp64(vec![]),
-        DType::Bf16 => TensorData::Bf16(vec![]),
-        DType::Bytes => TensorData::Bytes(vec![]),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensor::DType;
 
     #[test]
     fn dimensions_are_those_of_the_inputs_and_of_the_signature() {

@@ -71,7 +71,8 @@ pub async fn wrong_requests_are_refused(subject: impl Server) {
         let deeper = [tensor.shape(), &[1]].concat();
         let reshaped = Tensor::from_data(deeper, tensor.data().clone()).expect("as many elements");
         let other = if spec.dtype == DType::Int64 { DType::Int32 } else { DType::Int64 };
-        let retyped = Tensor::from_data(tensor.shape(), zeros(other, tensor.len())).expect("as many elements");
+        let retyped =
+            Tensor::from_data(tensor.shape(), TensorData::zeros(other, tensor.len())).expect("as many elements");
         wrong.extend(
             [reshaped, retyped].map(|tensor| Request { inputs: with(&valid().inputs, &spec.name, tensor), ..valid() }),
         );
@@ -178,7 +179,7 @@ fn input(spec: &TensorSpec, rows: usize) -> Tensor {
         })
         .collect();
     let count = shape.iter().product();
-    Tensor::from_data(shape, zeros(spec.dtype, count)).expect("as many elements as the shape has")
+    Tensor::from_data(shape, TensorData::zeros(spec.dtype, count)).expect("as many elements as the shape has")
 }
 
 fn with(inputs: &Tensors, name: &str, tensor: Tensor) -> Tensors {
@@ -186,25 +187,6 @@ fn with(inputs: &Tensors, name: &str, tensor: Tensor) -> Tensors {
     inputs.remove(name);
     inputs.insert(name, tensor).expect("taken out");
     inputs
-}
-
-fn zeros(dtype: DType, count: usize) -> TensorData {
-    match dtype {
-        DType::Bool => TensorData::Bool(vec![false; count]),
-        DType::Uint8 => TensorData::Uint8(vec![0; count]),
-        DType::Uint16 => TensorData::Uint16(vec![0; count]),
-        DType::Uint32 => TensorData::Uint32(vec![0; count]),
-        DType::Uint64 => TensorData::Uint64(vec![0; count]),
-        DType::Int8 => TensorData::Int8(vec![0; count]),
-        DType::Int16 => TensorData::Int16(vec![0; count]),
-        DType::Int32 => TensorData::Int32(vec![0; count]),
-        DType::Int64 => TensorData::Int64(vec![0; count]),
-        DType::Fp16 => TensorData::Fp16(vec![Default::default(); count]),
-        DType::Fp32 => TensorData::Fp32(vec![0.0; count]),
-        DType::Fp64 => TensorData::Fp64(vec![0.0; count]),
-        DType::Bf16 => TensorData::Bf16(vec![Default::default(); count]),
-        DType::Bytes => TensorData::Bytes(vec![Default::default(); count]),
-    }
 }
 
 /// Runs the suite of [`Server`](crate::Server) over a server that is ready and serves at least one model.

@@ -3,7 +3,7 @@
 use super::length::Type;
 use crate::{
     Result, Tensor,
-    tensor::{DType, Element, TensorData},
+    tensor::{Element, TensorData},
 };
 use std::{fmt, ops::Range, sync::Arc};
 
@@ -125,12 +125,4 @@ impl Frame<'_> {
             self.registers[register] = T::wrap(values);
         }
     }
-}
-
-/// A register that has held nothing yet.
-pub(super) fn empty(dtype: DType) -> TensorData {
-    macro_rules! empty {
-        ($($variant:ident)*) => { match dtype { $(DType::$variant => TensorData::$variant(Vec::new()),)* } };
-    }
-    empty!(Bool Uint8 Uint16 Uint32 Uint64 Int8 Int16 Int32 Int64 Fp16 Fp32 Fp64 Bf16 Bytes)
 }

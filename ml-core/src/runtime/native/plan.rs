@@ -6,7 +6,7 @@
 mod compiler;
 
 use super::{
-    kernel::{Frame, Kernel, Slot, empty},
+    kernel::{Frame, Kernel, Slot},
     length::Length,
     pool::Pool,
 };
@@ -132,7 +132,7 @@ impl Plan {
             (Slot::Constant(index), _) => self.constants[index].data().clone(),
             (Slot::Register(register), true) => frame.registers[register].clone(),
             (Slot::Register(register), false) => {
-                std::mem::replace(&mut frame.registers[register], empty(self.registers[register]))
+                std::mem::replace(&mut frame.registers[register], TensorData::zeros(self.registers[register], 0))
             }
         };
         let outputs = self.outputs.iter().map(take).collect();
@@ -156,7 +156,7 @@ impl Plan {
 
     fn take_registers(&self) -> Vec<TensorData> {
         let kept = self.frames.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        kept.unwrap_or_else(|| self.registers.iter().copied().map(empty).collect())
+        kept.unwrap_or_else(|| self.registers.iter().map(|of| TensorData::zeros(*of, 0)).collect())
     }
 
     fn keep_registers(&self, registers: Vec<TensorData>, rows: usize) {

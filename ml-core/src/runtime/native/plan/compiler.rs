@@ -5,7 +5,7 @@ mod infer;
 use super::{
     super::{
         extent,
-        kernel::{Frame, Lowered, Slot, Work, empty},
+        kernel::{Frame, Lowered, Slot, Work},
         length::{Length, Type},
         node::{self, Node, Operand},
         operators,
@@ -306,7 +306,7 @@ impl<'a> Compiler<'a> {
             rows: 1,
             inputs: Vec::new(),
             constants: &self.constants,
-            registers: work.outputs.iter().map(|of| empty(of.dtype)).collect(),
+            registers: work.outputs.iter().map(|of| TensorData::zeros(of.dtype, 0)).collect(),
         };
         let reads: Vec<Slot> = inputs.iter().take(work.reads).map(|input| input.slot).collect();
         let writes: Vec<Slot> = (0..work.outputs.len()).map(Slot::Register).collect();
