@@ -65,12 +65,13 @@
 //! # Ok(()) }
 //! ```
 //!
-//! `examples/quickstart.rs` goes the whole way, with an audit, a gate and a drift report. Each crate of the family is a
+//! `examples/quickstart.rs` goes the whole way, with an audit, a gate and a drift report; `examples/inference.rs` runs a model
+//! that you have already, and `examples/optimize.rs` makes one smaller. Each crate of the family is a
 //! module here:
 //!
 //! | module | headline | what it does |
 //! |---|---|---|
-//! | [`core`] | [`Trainer`], [`Model`], [`InferenceRuntime`] | vocabulary, trainers, ONNX, runtimes, the bundle, the ports |
+//! | [`core`] | [`Trainer`], [`Model`], [`InferenceRuntime`] | vocabulary, trainers, ONNX, runtimes, importers, optimization, the bundle, the ports |
 //! | [`features`] | [`FeatureStore`] | point-in-time joins offline, the same values online |
 //! | [`registry`] | [`Registry`], [`ExperimentTracker`], [`ArtifactStore`] | versions, aliases and their history, runs, artifacts |
 //! | [`serve`] | [`Server`] | hot swap, readiness, Open Inference Protocol v2 |

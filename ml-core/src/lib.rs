@@ -7,6 +7,7 @@
 //! | learn a model and measure it | [`Trainer`], [`trainer::linear`], [`trainer::logistic`], [`metric`] |
 //! | freeze all that has to be known about it | [`trainer::bundle`], [`Bundle`] |
 //! | run it, or any ONNX model | [`runtime`], [`InferenceRuntime`], [`Model`], [`Tensors`] |
+//! | bring in a model of LightGBM, XGBoost or another exporter | [`import`] |
 //! | write a graph by hand, or check one | [`onnx`] |
 //! | make a model smaller and faster | [`optimize`] |
 //! | put something of your own between the crates | [`port`] |

@@ -79,6 +79,7 @@ fn test() -> Result<()> {
     } else {
         steps.leave_out("other libraries of ONNX Runtime", "they are built for Linux on x86-64");
     }
+    steps.write_exports(&root().join("target/test-env.sh"))?;
 
     steps.run("format", cargo(["fmt", "--all", "--check"]))?;
     steps.run("lints", lints())?;

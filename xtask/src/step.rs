@@ -3,7 +3,9 @@
 use crate::{Failure, Result};
 use std::{
     ffi::OsString,
+    fs,
     io::{self, BufRead, BufReader, IsTerminal, Read, Write},
+    path::Path,
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -26,6 +28,14 @@ impl Steps {
         let value = value.into();
         println!("   {name}={}", value.display());
         self.exports.push((name, value));
+    }
+
+    /// Writes the variables as a file that a shell can source, for commands run by hand.
+    pub(crate) fn write_exports(&self, path: &Path) -> Result<()> {
+        let quoted = |value: &OsString| value.to_string_lossy().replace('\'', r"'\''");
+        let lines = self.exports.iter().map(|(name, value)| format!("export {name}='{}'\n", quoted(value)));
+        fs::write(path, lines.collect::<String>())
+            .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))
     }
 
     /// Runs a command, whose output goes straight to the terminal.
@@ -124,7 +134,7 @@ fn cannot_start(command: &Command, error: &io::Error) -> Failure {
 
 /// The command as one would type it.
 pub(crate) fn shown(command: &Command) -> String {
-    let program = std::path::Path::new(command.get_program());
+    let program = Path::new(command.get_program());
     let program = program.file_name().unwrap_or(program.as_os_str());
     std::iter::once(program).chain(command.get_args()).map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
@@ -139,6 +149,18 @@ mod tests {
         let failure = steps.run("broken", Command::new("false")).expect_err("false fails").to_string();
         assert!(failure.starts_with("step 'broken' failed (exit status: 1)"), "{failure}");
         assert!(steps.told.is_empty());
+    }
+
+    #[test]
+    fn a_shell_reads_back_what_was_exported() {
+        let file = std::env::temp_dir().join(format!("exports-{}.sh", std::process::id()));
+        let mut steps = Steps::new();
+        steps.export("WORD", "it's here");
+        steps.write_exports(&file).expect("written");
+        let said =
+            Command::new("sh").args(["-c", ". \"$0\" && printf %s \"$WORD\""]).arg(&file).output().expect("runs");
+        fs::remove_file(&file).expect("removed");
+        assert_eq!(said.stdout, b"it's here");
     }
 
     #[test]
