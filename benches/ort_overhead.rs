@@ -1,7 +1,7 @@
 //! What the `ort` runtime adds to a call of ONNX Runtime's C interface: 1.5 µs at most for a batch of one row.
 //!
 //! The raw side does what any program has to do around `Run`: it wraps the input, runs, copies the output out and frees both.
-//! Needs the library: `ORT_DYLIB_PATH=/path/to/libonnxruntime.so cargo bench --bench ort_overhead`.
+//! Needs the library: `ORT_DYLIB_PATH=/path/to/libonnxruntime.so cargo bench -p benches --bench ort_overhead`.
 #![expect(unsafe_code, reason = "the raw side of the comparison is the C interface")]
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};

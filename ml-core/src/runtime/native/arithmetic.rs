@@ -3,7 +3,7 @@
 
 use super::{
     broadcast::Broadcast,
-    element::{Number, Scalar, Wide, dispatch, for_numbers},
+    element::{Number, Scalar, Wide, dispatch, for_numbers, unsupported},
     kernel::{Frame, Kernel, Lowered, Slot},
     length::Type,
     node::Node,
@@ -49,6 +49,9 @@ pub(super) fn pow(node: &Node<'_>) -> Result<Lowered> {
     node.attributes(&[])?;
     node.at_most(2)?;
     let (base, exponent) = (&node.require(0)?.of, &node.require(1)?.of);
+    if matches!(exponent.dtype, DType::Bool | DType::Bytes) {
+        return Err(unsupported(exponent.dtype));
+    }
     let (shape, walk) = Broadcast::new([base, exponent])?;
     let outputs = Type::new(base.dtype, shape);
     if (base.dtype, exponent.dtype) == (DType::Fp32, DType::Fp32) {
@@ -57,10 +60,31 @@ pub(super) fn pow(node: &Node<'_>) -> Result<Lowered> {
     dispatch!(
         base.dtype,
         [Int32: i32, Int64: i64, Fp16: half::f16, Fp32: f32, Fp64: f64, Bf16: half::bf16],
-        B => for_numbers!(exponent.dtype, E => zip(walk, outputs, |base: B, exponent: E| {
-            B::from_wide(power(base.wide(), exponent.wide()))
-        }))
-    )?
+        B => Lowered::step(Power::<B> { walk, of: PhantomData }, [outputs])
+    )
+}
+
+#[derive(Debug)]
+struct Power<B> {
+    walk: Broadcast<2>,
+    of: PhantomData<fn() -> B>,
+}
+
+impl<B: Scalar> Kernel for Power<B> {
+    fn run(&self, frame: &mut Frame<'_>, inputs: &[Slot], outputs: &[Slot]) -> Result<()> {
+        let mut out = frame.take_cleared::<B>(outputs[0]);
+        let (bases, exponent) = (frame.values::<B>(inputs[0]), frame.reader(inputs[1])?);
+        self.walk.for_each(frame.rows, &mut |len, [base_at, exponent_at], [base_goes_on, exponent_goes_on]| {
+            let at = |start: usize, goes_on: bool, offset: usize| start + if goes_on { offset } else { 0 };
+            out.extend((0..len).map(|offset| {
+                let base = bases[at(base_at, base_goes_on, offset)].wide();
+                B::from_wide(power(base, exponent(at(exponent_at, exponent_goes_on, offset))))
+            }));
+        });
+        drop(exponent);
+        frame.put(outputs[0], out);
+        Ok(())
+    }
 }
 
 /// Whole powers of whole numbers without loss, where they fit.
@@ -197,7 +221,7 @@ impl<T: Number> Kernel for Variadic<T> {
         for (index, (walk, &slot)) in self.walks.iter().zip(inputs).enumerate() {
             let values = frame.values::<T>(slot);
             let mut done = 0;
-            walk.for_each(frame.rows, |len, [at], [goes_on]| {
+            walk.for_each(frame.rows, &mut |len, [at], [goes_on]| {
                 let value = |offset: usize| values[at + if goes_on { offset } else { 0 }];
                 if index == 0 {
                     out.extend((0..len).map(value));

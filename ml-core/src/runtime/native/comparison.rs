@@ -77,7 +77,7 @@ impl Kernel for TextEqual {
     fn run(&self, frame: &mut Frame<'_>, inputs: &[Slot], outputs: &[Slot]) -> Result<()> {
         let mut out = frame.take_cleared(outputs[0]);
         let (a, b) = (frame.values::<Bytes>(inputs[0]), frame.values::<Bytes>(inputs[1]));
-        self.walk.for_each(frame.rows, |len, [a_at, b_at], [a_goes_on, b_goes_on]| {
+        self.walk.for_each(frame.rows, &mut |len, [a_at, b_at], [a_goes_on, b_goes_on]| {
             let at = |start: usize, goes_on: bool, offset: usize| start + if goes_on { offset } else { 0 };
             out.extend((0..len).map(|offset| a[at(a_at, a_goes_on, offset)] == b[at(b_at, b_goes_on, offset)]));
         });
@@ -97,7 +97,7 @@ impl<T: Item> Kernel for Choose<T> {
         let mut out = frame.take_cleared::<T>(outputs[0]);
         let condition = frame.values::<bool>(inputs[0]);
         let (yes, no) = (frame.values::<T>(inputs[1]), frame.values::<T>(inputs[2]));
-        self.walk.for_each(frame.rows, |len, starts, goes_on| {
+        self.walk.for_each(frame.rows, &mut |len, starts, goes_on| {
             let at = |value: usize, offset: usize| starts[value] + if goes_on[value] { offset } else { 0 };
             out.extend((0..len).map(|offset| {
                 if condition[at(0, offset)] { yes[at(1, offset)].clone() } else { no[at(2, offset)].clone() }

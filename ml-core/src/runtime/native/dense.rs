@@ -141,7 +141,7 @@ impl Product {
     /// Calls `each` with where the two matrices of every product start, and their sides.
     pub(super) fn for_each(&self, rows: usize, mut each: impl FnMut(usize, usize, [usize; 3])) {
         let [m, k, n] = [self.m, self.k, self.n].map(|length| length.at(rows));
-        self.batches.for_each(rows, |len, [a, b], goes_on| {
+        self.batches.for_each(rows, &mut |len, [a, b], goes_on| {
             for index in 0..len {
                 let at = |start: usize, goes_on: bool| start + if goes_on { index } else { 0 };
                 each(at(a, goes_on[0]) * m * k, at(b, goes_on[1]) * k * n, [m, k, n]);
@@ -281,7 +281,7 @@ impl<T: Number> Kernel for Gemm<T> {
         if let (Some(walk), Some(&slot)) = (&self.c, inputs.get(2)) {
             let c = frame.values::<T>(slot);
             let mut done = 0;
-            walk.for_each(frame.rows, |len, [at], [goes_on]| {
+            walk.for_each(frame.rows, &mut |len, [at], [goes_on]| {
                 for (offset, out) in out[done..done + len].iter_mut().enumerate() {
                     *out = out.add(self.beta.mul(c[at + if goes_on { offset } else { 0 }]));
                 }

@@ -1,7 +1,7 @@
 //! Elements by index: `Gather`, `GatherElements`, `GatherND`, `OneHot`, `Trilu`.
 
 use super::{
-    element::{Item, Scalar, Wide, dispatch, for_any, for_scalars},
+    element::{Item, Scalar, Wide, dispatch, for_any, for_scalars, unsupported},
     kernel::{Frame, Kernel, Lowered, Slot},
     length::{Length, Type, axis},
     node::Node,
@@ -108,11 +108,12 @@ pub(super) fn one_hot(node: &Node<'_>) -> Result<Lowered> {
     let inner = Length::product(&indices.shape[axis..])?;
     let output = Type::new(values.dtype, shape);
     let at = node.input(1).map_or(1, |_| 2);
-    for_scalars!(indices.dtype, I => {
-        for_any!(values.dtype, T => {
-            Lowered::step(OneHot::<T, I> { outer, depth, inner, values: at, of: PhantomData }, [output])
-        })
-    })?
+    if indices.dtype == DType::Bytes {
+        return Err(unsupported(indices.dtype));
+    }
+    for_any!(values.dtype, T => {
+        Lowered::step(OneHot::<T> { outer, depth, inner, values: at, of: PhantomData }, [output])
+    })
 }
 
 /// The upper or the lower triangle of matrices, with zeros elsewhere.
@@ -227,19 +228,19 @@ impl<T: Item> Kernel for GatherNd<T> {
 }
 
 #[derive(Debug)]
-struct OneHot<T, I> {
+struct OneHot<T> {
     outer: Length,
     depth: usize,
     inner: Length,
     /// The input with the value elsewhere and the value at the index.
     values: usize,
-    of: PhantomData<fn(I) -> T>,
+    of: PhantomData<fn() -> T>,
 }
 
-impl<T: Item, I: Scalar> Kernel for OneHot<T, I> {
+impl<T: Item> Kernel for OneHot<T> {
     fn run(&self, frame: &mut Frame<'_>, inputs: &[Slot], outputs: &[Slot]) -> Result<()> {
         let mut out = frame.take_cleared::<T>(outputs[0]);
-        let indices = frame.values::<I>(inputs[0]);
+        let index_at = frame.reader(inputs[0])?;
         let [off, on] = frame.values::<T>(inputs[self.values]) else {
             return Err(Error::internal("two values are not two"));
         };
@@ -248,13 +249,14 @@ impl<T: Item, I: Scalar> Kernel for OneHot<T, I> {
             let start = out.len();
             out.resize(start + self.depth * inner, off.clone());
             for column in 0..inner {
-                let index = i64::from_wide(indices[outer * inner + column].wide());
+                let index = i64::from_wide(index_at(outer * inner + column));
                 // What is out of range has no place, which is no error.
                 if let Ok(at) = resolve(index, self.depth) {
                     out[start + at * inner + column] = on.clone();
                 }
             }
         }
+        drop(index_at);
         frame.put(outputs[0], out);
         Ok(())
     }

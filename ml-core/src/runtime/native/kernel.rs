@@ -1,6 +1,9 @@
 //! What the operators are made of: a kernel that computes a node, and the values it reads and writes.
 
-use super::length::Type;
+use super::{
+    element::{Scalar as _, Wide, for_scalars},
+    length::Type,
+};
 use crate::{
     Result, Tensor,
     tensor::{Element, TensorData},
@@ -104,6 +107,22 @@ impl Frame<'_> {
         };
         debug_assert!(values.is_some(), "{slot:?} holds {}", T::DTYPE);
         values.unwrap_or_default()
+    }
+
+    /// Reads single numbers of a slot, of whatever type: for operands of which a kernel a type would be too many.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for texts.
+    pub(super) fn reader(&self, slot: Slot) -> Result<Box<dyn Fn(usize) -> Wide + '_>> {
+        let dtype = match slot {
+            Slot::Input(index) => self.inputs[index].0.dtype(),
+            Slot::Constant(index) => self.constants[index].dtype(),
+            Slot::Register(register) => self.registers[register].dtype(),
+        };
+        for_scalars!(dtype, T => {
+            let values = self.values::<T>(slot);
+            Box::new(move |at: usize| values[at].wide()) as Box<dyn Fn(usize) -> Wide + '_>
+        })
     }
 
     /// Takes a register out to be written; what it holds is the last value written, if any.
