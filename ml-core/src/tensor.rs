@@ -148,7 +148,7 @@ pub enum TensorData {
 }
 
 /// A Rust type that tensors hold. Implemented for the fourteen element types and for nothing else.
-pub trait Element: Clone + sealed::Sealed + 'static {
+pub trait Element: Clone + Default + sealed::Sealed + 'static {
     /// The element type on the wire.
     const DTYPE: DType;
     #[doc(hidden)]

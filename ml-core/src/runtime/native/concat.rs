@@ -42,11 +42,22 @@ struct Concat<T> {
 impl<T: Item> Kernel for Concat<T> {
     fn run(&self, frame: &mut Frame<'_>, inputs: &[Slot], outputs: &[Slot]) -> Result<()> {
         let mut out = frame.take_cleared::<T>(outputs[0]);
-        for at in 0..self.outer.at(frame.rows) {
-            for (&slot, block) in inputs.iter().zip(&self.blocks) {
-                let block = block.at(frame.rows);
-                out.extend_from_slice(&frame.values(slot)[at * block..(at + 1) * block]);
+        let whole: usize = self.blocks.iter().map(|block| block.at(frame.rows)).sum();
+        out.resize(self.outer.at(frame.rows) * whole, T::default());
+        let mut start = 0;
+        // One input after the other: each is read in order, once.
+        for (&slot, block) in inputs.iter().zip(&self.blocks) {
+            let (values, block) = (frame.values::<T>(slot), block.at(frame.rows));
+            match block {
+                0 => continue,
+                // A column of a table.
+                1 => out.chunks_exact_mut(whole).zip(values).for_each(|(row, value)| row[start] = value.clone()),
+                _ => out
+                    .chunks_exact_mut(whole)
+                    .zip(values.chunks_exact(block))
+                    .for_each(|(row, values)| row[start..start + block].clone_from_slice(values)),
             }
+            start += block;
         }
         frame.put(outputs[0], out);
         Ok(())
